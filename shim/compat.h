@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * All differences between the kernels we build for, and the bounds of what was tried. No other file looks
+ * at LINUX_VERSION_CODE.
+ */
+#ifndef _SHIM_COMPAT_H
+#define _SHIM_COMPAT_H
+
+#include <linux/module.h>
+#include <linux/version.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
+#error "kextbridge: kernels before 6.1 were never tried; see README.md, Limits"
+#endif
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0) && LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+#error "kextbridge: only 6.1 and 6.12 were tried; see README.md, Limits"
+#endif
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
+#error "kextbridge: kernels after 6.12 were never tried; see README.md, Limits"
+#endif
+#ifndef CONFIG_X86_64
+#error "kextbridge: only amd64 was tried; see README.md, Limits"
+#endif
+
+/* 6.10, 2c92ca849fcc "tracing/treewide: Remove second parameter of __assign_str()" */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 10, 0)
+#define compat_assign_str(dst, src) __assign_str(dst)
+#else
+#define compat_assign_str(dst, src) __assign_str(dst, src)
+#endif
+
+static inline void compat_module_text(const struct module *module, unsigned long *start, unsigned long *size)
+{
+	/* 6.4, ac3b43283923 "module: replace module_layout with module_memory" */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+	*start = (unsigned long)module->mem[MOD_TEXT].base;
+	*size = module->mem[MOD_TEXT].size;
+#else
+	*start = (unsigned long)module->core_layout.base;
+	*size = module->core_layout.text_size;
+#endif
+}
+
+#endif

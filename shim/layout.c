@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The numbers that C++ needs of the kernel: compiled to assembly, never linked; Kbuild makes layout.gen.h
+ * of it as it does of kernel/bounds.c.
+ */
+#include <linux/capability.h>
+#include <linux/errno.h>
+#include <linux/fcntl.h>
+#include <linux/fs.h>
+#include <linux/gfp.h>
+#include <linux/kbuild.h>
+#include <linux/lockdep.h>
+#include <linux/module.h>
+#include <linux/poll.h>
+
+#include "shim/opaque.h"
+
+#define DEFINE_LAYOUT(NAME, type)                    \
+	DEFINE(SHIM_SIZEOF_##NAME, sizeof(type));    \
+	DEFINE(SHIM_ALIGNOF_##NAME, __alignof__(type))
+#define DEFINE_CONSTANT(name) DEFINE(SHIM_##name, (unsigned long)(name))
+
+int main(void)
+{
+	DEFINE_LAYOUT(DELAYED_WORK, struct delayed_work);
+	DEFINE_LAYOUT(KREF, struct kref);
+	DEFINE_LAYOUT(LOCK_CLASS_KEY, struct lock_class_key);
+	DEFINE_LAYOUT(MUTEX, struct mutex);
+	DEFINE_LAYOUT(TIMERQUEUE_HEAD, struct timerqueue_head);
+	DEFINE_LAYOUT(TIMERQUEUE_NODE, struct timerqueue_node);
+	DEFINE_LAYOUT(WAIT_QUEUE_HEAD, struct wait_queue_head);
+	DEFINE_LAYOUT(WORK_STRUCT, struct work_struct);
+	DEFINE_LAYOUT(XARRAY, struct xarray);
+	BLANK();
+	DEFINE_CONSTANT(CAP_SYS_ADMIN);
+	DEFINE_CONSTANT(CAP_SYS_MODULE);
+	DEFINE(SHIM_EPOLLHUP, (__force unsigned int)EPOLLHUP);
+	DEFINE(SHIM_EPOLLIN, (__force unsigned int)(EPOLLIN | EPOLLRDNORM));
+	DEFINE(SHIM_EPOLLPRI, (__force unsigned int)EPOLLPRI);
+	DEFINE(SHIM_FMODE_READ, (__force unsigned int)FMODE_READ);
+	DEFINE(SHIM_FMODE_WRITE, (__force unsigned int)FMODE_WRITE);
+	DEFINE(SHIM_GFP_KERNEL, (__force unsigned int)GFP_KERNEL);
+	DEFINE(SHIM_GFP_KERNEL_ACCOUNT, (__force unsigned int)GFP_KERNEL_ACCOUNT);
+	DEFINE(SHIM_GFP_NOWARN, (__force unsigned int)__GFP_NOWARN);
+	DEFINE_CONSTANT(O_NONBLOCK);
+	DEFINE_CONSTANT(WQ_UNBOUND);
+	DEFINE_CONSTANT(WQ_MAX_ACTIVE);
+	DEFINE(SHIM_XA_FLAGS_REQUESTS, (__force unsigned int)(XA_FLAGS_LOCK_BH | XA_FLAGS_ALLOC));
+	DEFINE_CONSTANT(MODULE_NAME_LEN);
+	BLANK();
+	DEFINE_CONSTANT(E2BIG);
+	DEFINE_CONSTANT(EAGAIN);
+	DEFINE_CONSTANT(EBUSY);
+	DEFINE_CONSTANT(EEXIST);
+	DEFINE_CONSTANT(EFAULT);
+	DEFINE_CONSTANT(EINVAL);
+	DEFINE_CONSTANT(EIO);
+	DEFINE_CONSTANT(ENOBUFS);
+	DEFINE_CONSTANT(ENOMEM);
+	DEFINE_CONSTANT(ENOSPC);
+	DEFINE_CONSTANT(ENOTTY);
+	DEFINE_CONSTANT(EOWNERDEAD);
+	DEFINE_CONSTANT(EPERM);
+	DEFINE_CONSTANT(ERESTARTSYS);
+	return 0;
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/poll.h>
+#include <linux/sched/signal.h>
+#include <linux/wait.h>
+
+#include "shim/shim.h"
+
+void shim_init_waitqueue_head(struct wait_queue_head *wq, const char *name, struct lock_class_key *key)
+{
+	__init_waitqueue_head(wq, name, key);
+}
+
+void shim_poll_wait(struct file *file, struct wait_queue_head *wq, struct poll_table_struct *table)
+{
+	poll_wait(file, wq, table);
+}
+
+void shim_wait_event(struct wait_queue_head *wq, bool (*condition)(void *arg), void *arg)
+{
+	wait_event(*wq, condition(arg));
+}
+
+int shim_wait_event_interruptible(struct wait_queue_head *wq, bool (*condition)(void *arg), void *arg)
+{
+	return wait_event_interruptible(*wq, condition(arg));
+}
+
+int shim_wait_event_interruptible_exclusive(struct wait_queue_head *wq, bool (*condition)(void *arg), void *arg)
+{
+	return wait_event_interruptible_exclusive(*wq, condition(arg));
+}
+
+int shim_wait_event_killable(struct wait_queue_head *wq, bool (*condition)(void *arg), void *arg)
+{
+	return wait_event_killable(*wq, condition(arg));
+}
+
+bool shim_waitqueue_active(struct wait_queue_head *wq)
+{
+	return waitqueue_active(wq);
+}
+
+void shim_wake_up(struct wait_queue_head *wq)
+{
+	wake_up(wq);
+}
+
+void shim_wake_up_all(struct wait_queue_head *wq)
+{
+	wake_up_all(wq);
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/xarray.h>
+
+#include "shim/shim.h"
+
+int shim___xa_alloc_cyclic(struct xarray *xa, u32 *id, void *entry, u32 min, u32 max, u32 *next,
+			   unsigned int gfp)
+{
+	return __xa_alloc_cyclic(xa, id, entry, XA_LIMIT(min, max), next, (__force gfp_t)gfp);
+}
+
+void *shim___xa_erase(struct xarray *xa, unsigned long index)
+{
+	return __xa_erase(xa, index);
+}
+
+void *shim___xa_store(struct xarray *xa, unsigned long index, void *entry, unsigned int gfp)
+{
+	return __xa_store(xa, index, entry, (__force gfp_t)gfp);
+}
+
+void shim_xa_destroy(struct xarray *xa)
+{
+	xa_destroy(xa);
+}
+
+void *shim_xa_find(struct xarray *xa, unsigned long *index, unsigned long max)
+{
+	return xa_find(xa, index, max, XA_PRESENT);
+}
+
+void shim_xa_init_flags(struct xarray *xa, unsigned int flags, const char *name, struct lock_class_key *key)
+{
+	xa_init_flags(xa, (__force gfp_t)flags);
+	lockdep_set_class_and_name(&xa->xa_lock, key, name);
+}
+
+void *shim_xa_load(struct xarray *xa, unsigned long index)
+{
+	return xa_load(xa, index);
+}
+
+void shim_xa_lock_bh(struct xarray *xa)
+{
+	xa_lock_bh(xa);
+}
+
+void shim_xa_unlock_bh(struct xarray *xa)
+{
+	xa_unlock_bh(xa);
+}
