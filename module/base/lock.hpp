@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The xarray with its lock: the lock of the table is the lock of everything that hangs on its entries, so
+// that no second lock has to be ordered against it.
+// CONTEXT: taken with bottom halves off, from process context and softirq; never from hard interrupts.
+#pragma once
+
+#include "base/annotate.hpp"
+#include "shim/shim.h"
+
+namespace kextbridge {
+
+class KEXTBRIDGE_CAPABILITY("xa_lock") Table final {
+	xarray xa_;
+
+      public:
+	void init(const char *name, lock_class_key *key) { shim_xa_init_flags(&xa_, SHIM_XA_FLAGS_REQUESTS, name, key); }
+	void destroy() { shim_xa_destroy(&xa_); }
+
+	void lock() KEXTBRIDGE_ACQUIRE() { shim_xa_lock_bh(&xa_); }
+	void unlock() KEXTBRIDGE_RELEASE() { shim_xa_unlock_bh(&xa_); }
+
+	// Without the lock: whoever erases entries must hold a lock of the caller's.
+	void *load(u32 index) { return shim_xa_load(&xa_, index); }
+	void *load_locked(u32 index) KEXTBRIDGE_REQUIRES(this) { return shim_xa_load(&xa_, index); }
+	// Into an index that alloc_locked() gave to a null entry. Cannot fail.
+	void store_reserved_locked(u32 index, void *entry) KEXTBRIDGE_REQUIRES(this) { shim___xa_store(&xa_, index, entry, 0); }
+	void erase_locked(u32 index) KEXTBRIDGE_REQUIRES(this) { shim___xa_erase(&xa_, index); }
+
+	// First entry at or after index, or null. As load().
+	void *find(u32 index)
+	{
+		unsigned long at = index;
+
+		return shim_xa_find(&xa_, &at, 0xfffffffful);
+	}
+
+	// LOCKING: drops the lock for an allocation when it has to, and takes it again before it stores.
+	// 0, 1 when the counter wrapped, -EBUSY when all of [min, max] is taken, -ENOMEM.
+	int alloc_locked(u32 *index, void *entry, u32 min, u32 max, u32 *next) KEXTBRIDGE_REQUIRES(this)
+	{
+		return shim___xa_alloc_cyclic(&xa_, index, entry, min, max, next, SHIM_GFP_KERNEL);
+	}
+};
+
+class KEXTBRIDGE_SCOPED_CAPABILITY Guard final {
+	Table &table_;
+
+      public:
+	explicit Guard(Table &table) KEXTBRIDGE_ACQUIRE(table) : table_(table) { table_.lock(); }
+	~Guard() KEXTBRIDGE_RELEASE() { table_.unlock(); }
+	Guard(const Guard &) = delete;
+	Guard &operator=(const Guard &) = delete;
+};
+
+} // namespace kextbridge

@@ -1,0 +1,516 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "control.hpp"
+
+#include "base/new.hpp"
+#include "daemon.hpp"
+#include "in_flight.hpp"
+#include "load.hpp"
+#include "text.hpp"
+#include "unload.hpp"
+#include "wire.hpp"
+#include "shim/enforce.h"
+
+namespace kextbridge {
+
+constexpr u32 kListBatch = 8; // kexts copied per hold of the lock
+
+static constinit lock_class_key finished_key = {};
+
+ControlFile::ControlFile(u32 opener) : uid(opener)
+{
+	finished.init("kextbridge_finished", &finished_key);
+	results.init();
+}
+
+void ControlFile::dispose()
+{
+	shim_kfree(this);
+}
+
+// ---- open and close
+
+static int open_control(void **data)
+{
+	void *memory = shim_kzalloc(sizeof(ControlFile), SHIM_GFP_KERNEL_ACCOUNT);
+
+	if (!memory)
+		return -SHIM_ENOMEM;
+	*data = new (Placement{memory}) ControlFile(shim_current_uid());
+	return 0;
+}
+
+// The request leaves the file, whatever its state. Null: the file has none left.
+static Ref<Request> drop_one(ControlFile &file)
+{
+	Guard guard(core.requests);
+
+	if (Request *request = file.live.front()) {
+		if (take_locked(*request))
+			core.stats.discarded++;
+		return forget_locked(*request);
+	}
+	Request *request = file.results.front();
+
+	if (!request)
+		return Ref<Request>();
+	request->queue_node.unlink();
+	return forget_locked(*request);
+}
+
+static void close_control(ControlFile *file)
+{
+	while (Ref<Request> request = drop_one(*file))
+		shim_cond_resched();
+	file->put();
+}
+
+// ---- list and status
+
+static u32 state_on_wire(KextState state)
+{
+	switch (state) {
+	case KextState::Starting:
+		return KEXT_STATE_STARTING;
+	case KextState::Started:
+		return KEXT_STATE_STARTED;
+	case KextState::Flushing:
+	case KextState::Stopping:
+		return KEXT_STATE_STOPPING;
+	case KextState::Stopped:
+	case KextState::Gone:
+		return KEXT_STATE_STOPPED;
+	case KextState::Loaded:
+		return KEXT_STATE_LOADED;
+	}
+	return 0;
+}
+
+static void describe_locked(const Kext &kext, kextbridge_kext &entry) KEXTBRIDGE_REQUIRES(core.requests)
+{
+	const char *module = shim_module_name(kext.module);
+
+	entry = {};
+	entry.load_tag = kext.tag;
+	entry.state = state_on_wire(kext.state);
+	entry.retains = kext.retains;
+	entry.module_refcount = shim_module_refcount(kext.module);
+	entry.pending = kext.pending;
+	entry.flags = (kext.autounload ? KEXT_FLAG_AUTOUNLOAD : 0) | (kext.plain_rmmod() ? KEXT_FLAG_PLAIN_RMMOD : 0) |
+		      (kext.running ? KEXT_FLAG_IN_CALLBACK : 0);
+	__builtin_memcpy(entry.identifier, kext.identifier, sizeof(kext.identifier));
+	__builtin_memcpy(entry.version, kext.version, sizeof(kext.version));
+	__builtin_memcpy(entry.module, module, text_length(module, sizeof(entry.module) - 1));
+}
+
+static int list(kextbridge_list &args)
+{
+	u32 room = args.count;
+	u32 from = args.from;
+
+	if (args.flags || args.reserved)
+		return -SHIM_EINVAL;
+	args.count = 0;
+	for (bool more = true; more;) {
+		kextbridge_kext entries[kListBatch];
+		u32 filled = 0;
+		{
+			Guard guard(core.requests);
+
+			args.total = core.stats.kexts;
+			while (filled < kListBatch && args.count + filled < room) {
+				Kext *kext = static_cast<Kext *>(core.kexts_by_tag.find(from));
+
+				if (!kext)
+					break;
+				describe_locked(*kext, entries[filled++]);
+				from = kext->tag + 1;
+			}
+		}
+		int err = shim_copy_to_user(args.kexts + args.count * sizeof(entries[0]), entries, filled * sizeof(entries[0]));
+
+		if (err)
+			return err;
+		args.count += filled;
+		more = filled == kListBatch;
+	}
+	return 0;
+}
+
+static void snapshot_locked(kextbridge_status &status) KEXTBRIDGE_REQUIRES(core.requests)
+{
+	status = core.stats;
+	status.flags = core.session ? KEXTBRIDGE_STATUS_DAEMON : 0;
+	status.daemon_pid = core.session ? shim_pid_vnr(core.session->process) : 0;
+}
+
+static int status(ControlFile &file, kextbridge_status &args)
+{
+	u32 size = args.size;
+	Guard guard(core.requests);
+
+	snapshot_locked(args);
+	args.size = size;
+	file.seen_generation = args.generation;
+	return 0;
+}
+
+// ---- requests of a program
+
+// Two user strings into one request. Success, or what the call's `result` is to be; *err: the transport's.
+static Ref<Request> read_names(const kextbridge_request &args, OSReturn *result, int *err)
+{
+	char *names = static_cast<char *>(
+		shim_kzalloc(static_cast<size_t>(args.identifier_size) + args.name_size, SHIM_GFP_KERNEL_ACCOUNT));
+	Ref<Request> request;
+
+	*result = kOSKextReturnNoMemory;
+	*err = 0;
+	if (!names)
+		return request;
+	char *name = names + args.identifier_size;
+
+	*err = shim_copy_from_user(names, args.identifier, args.identifier_size);
+	if (!*err)
+		*err = shim_copy_from_user(name, args.name, args.name_size);
+	if (!*err && (text_length(names, args.identifier_size) != args.identifier_size ||
+		      text_length(name, args.name_size) != args.name_size))
+		*result = kOSKextReturnInvalidArgument;
+	else if (!*err)
+		request = Request::make(Kind::Resource, names, args.identifier_size, name, args.name_size,
+					SHIM_GFP_KERNEL_ACCOUNT);
+	shim_kfree(names);
+	return request;
+}
+
+static int request(ControlFile &file, kextbridge_request &args)
+{
+	u32 limit = kextbridge_params.max_name < KEXTBRIDGE_NAME_LIMIT ? kextbridge_params.max_name : KEXTBRIDGE_NAME_LIMIT;
+	u32 reply_limit = kextbridge_params.max_reply_bytes;
+	int err;
+
+	if (args.flags & ~KEXTBRIDGE_REQUEST_HOLD)
+		return -SHIM_EINVAL;
+	args.tag = kOSKextRequestTagInvalid;
+	args.result = kOSKextReturnInvalidArgument;
+	if (!args.identifier_size || !args.name_size || args.identifier_size > limit || args.name_size > limit)
+		return 0;
+	Ref<Request> request = read_names(args, &args.result, &err);
+
+	if (!request)
+		return err;
+	request->max_length = args.max_length && args.max_length < reply_limit ? args.max_length : reply_limit;
+	Guard guard(core.requests);
+
+	if (file.pending + file.result_count >= kextbridge_params.max_pending_per_file) {
+		core.stats.limited++;
+		args.result = kOSKextReturnNoResources;
+		return 0;
+	}
+	args.result = allocate_tag_locked(*request);
+	if (args.result)
+		return 0;
+	args.tag = request->tag;
+	file.get(); // OWNERSHIP: the request's
+	publish_locked(*request, &file, args.timeout_ms ? args.timeout_ms : kextbridge_params.request_timeout_ms,
+		       !(args.flags & KEXTBRIDGE_REQUEST_HOLD));
+	request.release(); // OWNERSHIP: the table's
+	return 0;
+}
+
+// Finished requests stay with their file until they are released.
+static void keep_result_locked(ControlFile &file, Request &request) KEXTBRIDGE_REQUIRES(core.requests)
+{
+	file.results.push_back(request);
+	file.result_count++;
+}
+
+// The finished request that the call asks for: one whose answer waits is taken now, as a driver's is when its callback
+// begins. *pending: there is one that may still finish.
+static Request *find_result_locked(ControlFile &file, u32 tag, bool *pending) KEXTBRIDGE_REQUIRES(core.requests)
+{
+	Request *found;
+
+	*pending = false;
+	if (tag == kOSKextRequestTagInvalid) {
+		found = file.results.front() ? file.results.front() : file.answered.front();
+		*pending = !file.live.empty();
+	} else {
+		found = find_locked(tag);
+		if (!found || found->owner != &file)
+			return nullptr;
+		*pending = true;
+	}
+	if (found && found->state == State::Answered && take_locked(*found)) {
+		core.stats.callbacks++;
+		keep_result_locked(file, *found);
+	}
+	return found && found->state == State::Finished ? found : nullptr;
+}
+
+static int copy_result(const Request &request, kextbridge_result &args)
+{
+	args.tag = request.tag;
+	args.outcome = request.cancelled ? kOSKextReturnNotFound : request.result;
+	args.out_flags = request.cancelled ? KEXTBRIDGE_RESULT_CANCELLED : 0;
+	args.length = request.length;
+	u32 left = args.offset < request.length ? request.length - args.offset : 0;
+
+	args.count = args.count < left ? args.count : left;
+	return args.count ? shim_copy_to_user(args.data, static_cast<const char *>(request.data) + args.offset, args.count) : 0;
+}
+
+static int result(file *opened, ControlFile &file, kextbridge_result &args)
+{
+	bool nowait = (args.flags & KEXTBRIDGE_RESULT_NOWAIT) || (shim_file_flags(opened) & SHIM_O_NONBLOCK);
+	Ref<Request> request;
+	Ref<Request> released;
+
+	if ((args.flags & ~(KEXTBRIDGE_RESULT_NOWAIT | KEXTBRIDGE_RESULT_RELEASE)) || args.reserved)
+		return -SHIM_EINVAL;
+	while (!request) {
+		bool pending;
+		{
+			Guard guard(core.requests);
+
+			request = Ref<Request>::retain(find_result_locked(file, args.tag, &pending));
+		}
+		if (request)
+			break;
+		if (!pending) {
+			args.status = kOSKextReturnNotFound;
+			args.count = 0;
+			return 0;
+		}
+		if (nowait)
+			return -SHIM_EAGAIN;
+		int err = file.finished.wait_interruptible([&] {
+			Guard guard(core.requests);
+			bool wait;
+
+			return find_result_locked(file, args.tag, &wait) || !wait;
+		});
+
+		if (err)
+			return err;
+	}
+	args.status = kOSReturnSuccess;
+	int err = copy_result(*request, args);
+
+	if (err || !(args.flags & KEXTBRIDGE_RESULT_RELEASE))
+		return err;
+	Guard guard(core.requests);
+
+	// Unless another thread was quicker.
+	if (find_locked(request->tag) == request.get() && request->queue_node.linked()) {
+		request->queue_node.unlink();
+		file.result_count--;
+		released = forget_locked(*request);
+	}
+	return 0;
+}
+
+static int cancel(kextbridge_tag &args)
+{
+	bool admin = false;
+
+	if (args.flags)
+		return -SHIM_EINVAL;
+	for (;;) {
+		Ref<Request> dropped;
+		{
+			Guard guard(core.requests);
+			Request *found = find_locked(args.tag);
+
+			if (!found || found->kind != Kind::Resource) {
+				args.result = kOSKextReturnNotFound;
+				return 0;
+			}
+			if (found->owner->kext()) {
+				args.result = kOSKextReturnNotPrivileged;
+				return 0;
+			}
+			ControlFile &file = *static_cast<ControlFile *>(found->owner);
+
+			if (admin || file.uid == shim_current_uid()) {
+				args.result = take_locked(*found) ? kOSReturnSuccess : kOSKextReturnNotFound;
+				if (args.result)
+					return 0;
+				found->cancelled = true;
+				core.stats.cancelled++;
+				shim_trace_cancel(found->tag, 0, kOSReturnSuccess);
+				keep_result_locked(file, *found);
+				file.finished.wake_all();
+				return 0;
+			}
+		}
+		// Asked only where it decides: a failing check is written to the audit log.
+		if (!shim_capable(SHIM_CAP_SYS_ADMIN))
+			return -SHIM_EPERM;
+		admin = true;
+	}
+}
+
+// ---- kexts
+
+static bool may_manage(const file *opened)
+{
+	return shim_capable(SHIM_CAP_SYS_MODULE) && shim_file_capable(opened, SHIM_CAP_SYS_MODULE);
+}
+
+static int retain(kextbridge_tag &args)
+{
+	args.result = OSKextRetainKextWithLoadTag(args.tag);
+	return args.flags ? -SHIM_EINVAL : 0;
+}
+
+static int release(kextbridge_tag &args)
+{
+	args.result = OSKextReleaseKextWithLoadTag(args.tag);
+	return args.flags ? -SHIM_EINVAL : 0;
+}
+
+static int unload(kextbridge_tag &args)
+{
+	Ref<Kext> kext;
+	Ref<Request> message;
+
+	if (args.flags & ~KEXTBRIDGE_UNLOAD_IF_IDLE)
+		return -SHIM_EINVAL;
+	{
+		Guard guard(core.requests);
+
+		kext = Ref<Kext>::retain(find_kext_locked(args.tag));
+	}
+	args.result = kext ? kext->begin_unload(args.flags & KEXTBRIDGE_UNLOAD_IF_IDLE, false, &message) :
+			     kOSKextReturnNotFound;
+	if (args.result)
+		return 0;
+	int err = wait_done(*message);
+
+	if (!err)
+		args.result = message->result;
+	return err;
+}
+
+static int load(kextbridge_load &args)
+{
+	if (args.flags & ~KEXTBRIDGE_LOAD_WAIT)
+		return -SHIM_EINVAL;
+	args.result = kOSKextReturnInvalidArgument;
+	if (!args.identifier_size || args.identifier_size >= KEXTBRIDGE_IDENTIFIER_SIZE)
+		return 0;
+	char identifier[KEXTBRIDGE_IDENTIFIER_SIZE] = {};
+	int err = shim_copy_from_user(identifier, args.identifier, args.identifier_size);
+
+	if (err)
+		return err;
+	if (text_length(identifier, sizeof(identifier)) != args.identifier_size)
+		return 0;
+	bool wait = args.flags & KEXTBRIDGE_LOAD_WAIT;
+	bool alone;
+	Ref<Request> message;
+	{
+		Guard guard(core.requests);
+
+		alone = !core.session;
+	}
+	if (wait && alone) {
+		args.result = kOSKextReturnDisabled;
+		return 0;
+	}
+	args.result = load_kext(identifier, args.identifier_size, &message);
+	if (args.result != kOSKextReturnDeferred || !wait)
+		return 0;
+	err = wait_done(*message);
+	if (!err)
+		args.result = message->result;
+	return err;
+}
+
+// ---- the call
+
+template <typename Args, typename F> static long run(u64 arg, F call)
+{
+	Args args;
+	int err = get_struct(&args, arg);
+
+	if (err)
+		return err;
+	u32 size = args.size;
+
+	err = call(args);
+	int put = err ? 0 : put_struct(arg, args, size);
+
+	return err ? err : put;
+}
+
+static long control_ioctl(file *opened, ControlFile &file, unsigned int cmd, u64 arg)
+{
+	if (same_ioctl(cmd, KEXTBRIDGE_IOC_LIST))
+		return run<kextbridge_list>(arg, [](kextbridge_list &args) { return list(args); });
+	if (same_ioctl(cmd, KEXTBRIDGE_IOC_STATUS))
+		return run<kextbridge_status>(arg, [&](kextbridge_status &args) { return status(file, args); });
+	if (same_ioctl(cmd, KEXTBRIDGE_IOC_REQUEST))
+		return run<kextbridge_request>(arg, [&](kextbridge_request &args) { return request(file, args); });
+	if (same_ioctl(cmd, KEXTBRIDGE_IOC_RESULT))
+		return run<kextbridge_result>(arg, [&](kextbridge_result &args) { return result(opened, file, args); });
+	if (same_ioctl(cmd, KEXTBRIDGE_IOC_CANCEL))
+		return run<kextbridge_tag>(arg, [](kextbridge_tag &args) { return cancel(args); });
+
+	bool known = same_ioctl(cmd, KEXTBRIDGE_IOC_RETAIN) || same_ioctl(cmd, KEXTBRIDGE_IOC_RELEASE) ||
+		     same_ioctl(cmd, KEXTBRIDGE_IOC_UNLOAD) || same_ioctl(cmd, KEXTBRIDGE_IOC_LOAD);
+
+	if (!known)
+		return -SHIM_ENOTTY;
+	if (!may_manage(opened))
+		return -SHIM_EPERM;
+	if (same_ioctl(cmd, KEXTBRIDGE_IOC_RETAIN))
+		return run<kextbridge_tag>(arg, [](kextbridge_tag &args) { return retain(args); });
+	if (same_ioctl(cmd, KEXTBRIDGE_IOC_RELEASE))
+		return run<kextbridge_tag>(arg, [](kextbridge_tag &args) { return release(args); });
+	if (same_ioctl(cmd, KEXTBRIDGE_IOC_UNLOAD))
+		return run<kextbridge_tag>(arg, [](kextbridge_tag &args) { return unload(args); });
+	return run<kextbridge_load>(arg, [](kextbridge_load &args) { return load(args); });
+}
+
+} // namespace kextbridge
+
+using namespace kextbridge;
+
+extern "C" int kextbridge_control_open_c(struct file *, void **data)
+{
+	return open_control(data);
+}
+
+extern "C" void kextbridge_control_release_c(void *data)
+{
+	close_control(static_cast<ControlFile *>(data));
+}
+
+extern "C" long kextbridge_control_ioctl_c(struct file *file, void *data, unsigned int cmd, u64 arg)
+{
+	return control_ioctl(file, *static_cast<ControlFile *>(data), cmd, arg);
+}
+
+extern "C" unsigned int kextbridge_control_poll_c(struct file *file, void *data, struct poll_table_struct *table)
+{
+	ControlFile &control = *static_cast<ControlFile *>(data);
+	unsigned int ready = 0;
+
+	control.finished.poll(file, table);
+	core.watchers.poll(file, table);
+	Guard guard(core.requests);
+
+	if (!control.answered.empty() || !control.results.empty())
+		ready |= SHIM_EPOLLIN;
+	if (control.seen_generation != core.stats.generation)
+		ready |= SHIM_EPOLLPRI;
+	return ready;
+}
+
+extern "C" void kextbridge_stats_c(struct kextbridge_status *status)
+{
+	Guard guard(core.requests);
+
+	snapshot_locked(*status);
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// /dev/kextbridge: what any program may see and ask. Each open file owns the requests made through it.
+#pragma once
+
+#include "core.hpp"
+
+namespace kextbridge {
+
+// LOCKING: the table's guards all but the immutable fields.
+// OWNERSHIP: the open file holds the first reference, each request one more.
+class ControlFile final : public Owner {
+	void dispose() override;
+	void answered_locked() override { finished.wake_all(); }
+	Kext *kext() override { return nullptr; }
+	u32 load_tag() const override { return 0; }
+
+      public:
+	explicit ControlFile(u32 opener);
+
+	const u32 uid;      // of the opener, in the initial user namespace
+	WaitQueue finished; // something may be in answered or results
+	// Taken by KEXTBRIDGE_IOC_RESULT or ended by a cancel; still in the table until they are released.
+	List<Request, &Request::queue_node> results;
+	u32 result_count = 0;
+	u64 seen_generation = 0;
+};
+
+} // namespace kextbridge

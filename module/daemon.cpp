@@ -1,0 +1,415 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "daemon.hpp"
+
+#include "base/new.hpp"
+#include "in_flight.hpp"
+#include "payload.hpp"
+#include "unload.hpp"
+#include "wire.hpp"
+#include "shim/enforce.h"
+
+namespace kextbridge {
+
+constexpr u8 kMaxDeaths = 3;    // daemons that may die over one request
+constexpr u32 kFetchBatch = 16; // requests taken per hold of the lock
+
+void wake_daemon_locked()
+{
+	if (core.fetch.active())
+		core.fetch.wake_one();
+}
+
+// ---- open and close
+
+// The session is not the daemon any more: what it had goes back.
+static void revoke_locked(Session &session) KEXTBRIDGE_REQUIRES(core.requests)
+{
+	bool alone = session.alone_locked();
+
+	core.session = nullptr;
+	while (Request *request = session.in_hand.back()) {
+		if (request->kind == Kind::Unload) {
+			answer_locked(*request, kOSKextReturnDisabled, Payload(), true);
+			continue;
+		}
+		core.stats.requeued++;
+		request->suspect = true;
+		if (alone && ++request->deaths >= kMaxDeaths) {
+			core.stats.poisoned++;
+			answer_locked(*request, kOSKextReturnInternalError, Payload(), true);
+			continue;
+		}
+		requeue_locked(*request);
+	}
+	while (Request *request = session.notices.front()) {
+		request->session_node.unlink();
+		request->put();
+	}
+	daemon_left_locked();
+	changed_locked();
+	core.fetch.wake_all(); // its own threads, to learn that they are out
+}
+
+static int open_session(void **data)
+{
+	if (!shim_capable(SHIM_CAP_SYS_MODULE))
+		return -SHIM_EPERM;
+	void *memory = shim_kzalloc(sizeof(Session), SHIM_GFP_KERNEL);
+
+	if (!memory)
+		return -SHIM_ENOMEM;
+	Session *session = new (Placement{memory}) Session(shim_get_current_tgid());
+	bool busy;
+	{
+		Guard guard(core.requests);
+
+		busy = core.session && !shim_process_gone(core.session->process);
+		if (!busy) {
+			if (core.session)
+				revoke_locked(*core.session);
+			core.session = session;
+			daemon_came_locked();
+			changed_locked();
+		}
+	}
+	if (busy) {
+		shim_put_pid(session->process);
+		shim_kfree(session);
+		return -SHIM_EBUSY;
+	}
+	*data = session;
+	return 0;
+}
+
+static void close_session(Session *session)
+{
+	{
+		Guard guard(core.requests);
+
+		if (core.session == session)
+			revoke_locked(*session);
+	}
+	shim_put_pid(session->process);
+	shim_kfree(session);
+}
+
+// ---- fetching
+
+static bool fetchable_locked(Session &session) KEXTBRIDGE_REQUIRES(core.requests)
+{
+	Request *head = core.pending.front();
+
+	if (!session.notices.empty())
+		return true;
+	return head && !session.alone_locked() && (!head->suspect || session.in_hand.empty());
+}
+
+// The next record that may be handed out, taken off its queue with a reference; null when there is none or it is
+// longer than room. A notice is told from a request by its state.
+static Request *fetch_next_locked(Session &session, u32 room, u32 *needed) KEXTBRIDGE_REQUIRES(core.requests)
+{
+	if (!fetchable_locked(session))
+		return nullptr;
+	Request *notice = session.notices.front();
+	Request *request = notice ? notice : core.pending.front();
+
+	*needed = notice ? notice_record_size() : request_record_size(*request);
+	if (*needed > room)
+		return nullptr;
+	if (notice) {
+		notice->session_node.unlink(); // OWNERSHIP: its reference moves to the caller
+	} else {
+		fetch_locked(*request, session);
+		request->get();
+	}
+	return request;
+}
+
+struct Batch {
+	struct Item {
+		Request *request;
+		u64 deadline_ns;
+		u32 attempt;
+		bool notice;
+	};
+	Item items[kFetchBatch];
+	u32 count = 0;
+	u32 used = 0; // bytes of their records
+};
+
+// Back in the same order, except what a cancel, a deadline or a revoke has taken meanwhile.
+static void put_back(Session &session, Batch &batch)
+{
+	Guard guard(core.requests);
+
+	for (u32 i = batch.count; i-- > 0;) {
+		Request &request = *batch.items[i].request;
+
+		if (batch.items[i].notice) {
+			if (core.session == &session) {
+				request.get();
+				session.notices.push_front(request);
+				wake_daemon_locked();
+			}
+		} else if (request.state == State::Fetched && request.session == &session) {
+			requeue_locked(request);
+		}
+	}
+}
+
+static void fill_batch_locked(Session &session, kextd_exchange &args, Batch &batch, u32 *needed)
+	KEXTBRIDGE_REQUIRES(core.requests)
+{
+	while (batch.count < kFetchBatch && args.request_count + batch.count < args.max_requests) {
+		u32 size = 0;
+		u32 room = args.requests_size - args.requests_used - batch.used;
+		bool notice = !session.notices.empty();
+		Request *request = fetch_next_locked(session, room, &size);
+
+		if (!request) {
+			*needed = size;
+			break;
+		}
+		u64 deadline = request->timed ? shim_timerqueue_expires(&request->deadline) : 0;
+
+		batch.items[batch.count++] = {request, deadline, request->deaths, notice};
+		batch.used += size;
+	}
+	// What is left is for the next thread.
+	if (fetchable_locked(session))
+		wake_daemon_locked();
+}
+
+static int write_item(const Batch::Item &item, u64 *at)
+{
+	return item.notice ? write_notice(*item.request, at) :
+			     write_request(*item.request, item.deadline_ns, item.attempt, at);
+}
+
+// Fetches what is there. 0, also when nothing was; -ENOBUFS, -EFAULT, -EOWNERDEAD.
+static int fetch(Session &session, kextd_exchange &args, u64 arg)
+{
+	while (args.request_count < args.max_requests) {
+		Batch batch;
+		u32 needed = 0;
+		int err = 0;
+		{
+			Guard guard(core.requests);
+
+			if (core.session != &session)
+				return args.request_count ? 0 : -SHIM_EOWNERDEAD;
+			fill_batch_locked(session, args, batch, &needed);
+		}
+		if (!batch.count) {
+			if (!needed || args.request_count)
+				return 0;
+			args.requests_used = needed;
+			return -SHIM_ENOBUFS;
+		}
+		u64 at = args.requests + args.requests_used;
+
+		for (u32 i = 0; i < batch.count && !err; i++)
+			err = write_item(batch.items[i], &at);
+		args.request_count += batch.count;
+		args.requests_used += batch.used;
+		if (!err)
+			err = put_struct(arg, args, args.size);
+		if (err) {
+			args.request_count -= batch.count;
+			args.requests_used -= batch.used;
+			put_back(session, batch);
+		}
+		for (u32 i = 0; i < batch.count; i++)
+			batch.items[i].request->put();
+		if (err)
+			return err;
+		if (batch.count < kFetchBatch)
+			return 0;
+	}
+	return 0;
+}
+
+// ---- replying
+
+// A request in this session's hands, by the whole wire id.
+static Request *in_hand_locked(Session &session, u64 id) KEXTBRIDGE_REQUIRES(core.requests)
+{
+	Request *request = find_locked(static_cast<u32>(id));
+
+	return request && request->wire_id == id && request->state == State::Fetched && request->session == &session ?
+		       request :
+		       nullptr;
+}
+
+static bool well_formed(const kextd_reply &reply)
+{
+	bool data = reply.flags & KEXTD_REPLY_DATA;
+	bool file = reply.flags & KEXTD_REPLY_FD;
+
+	return reply.id && !reply.reserved && !(reply.flags & ~KEXTD_REPLY_FLAGS) && (reply.flags & KEXTD_REPLY_RESULT) &&
+	       !(data && file) && (data || (!reply.data && !reply.length));
+}
+
+// What became of the reply: kextd_reply.status.
+static s32 take_reply(Session &session, const kextd_reply &reply)
+{
+	Payload payload;
+
+	if (!well_formed(reply))
+		return kOSKextReturnInvalidArgument;
+	if (reply.flags & (KEXTD_REPLY_DATA | KEXTD_REPLY_FD)) {
+		u32 limit;
+		{
+			Guard guard(core.requests);
+			Request *request = in_hand_locked(session, reply.id);
+
+			if (!request)
+				return kOSKextReturnNotFound;
+			if (request->kind != Kind::Resource)
+				return kOSKextReturnInvalidArgument;
+			limit = request->max_length;
+		}
+		// Without the lock: cancel, deadline and another reply may win meanwhile.
+		OSReturn result = reply.flags & KEXTD_REPLY_DATA ?
+					  payload_from_user(reply.data, reply.length, limit, &payload) :
+					  payload_from_file(reply.fd, limit, &payload);
+
+		if (result)
+			return result;
+	}
+	{
+		Guard guard(core.requests);
+		Request *request = in_hand_locked(session, reply.id);
+
+		if (request) {
+			core.stats.replies++;
+			answer_locked(*request, reply.result, payload, true);
+			return kOSReturnSuccess;
+		}
+	}
+	shim_kvfree(payload.data);
+	return kOSKextReturnNotFound;
+}
+
+static int take_replies(Session &session, kextd_exchange &args)
+{
+	u32 count = args.reply_count;
+
+	args.reply_count = 0;
+	for (u32 i = 0; i < count; i++) {
+		u64 at = args.replies + i * sizeof(kextd_reply);
+		kextd_reply reply;
+		int err = shim_copy_from_user(&reply, at, sizeof(reply));
+
+		if (err)
+			return err;
+		reply.status = take_reply(session, reply);
+		shim_trace_reply(static_cast<u32>(reply.id), 0, reply.result, reply.length, reply.status);
+		if (reply.status) {
+			Guard guard(core.requests);
+
+			if (reply.status == kOSKextReturnNotFound)
+				core.stats.late_replies++;
+			else
+				core.stats.bad_replies++;
+		}
+		args.reply_count++;
+		err = shim_copy_to_user(at + __builtin_offsetof(kextd_reply, status), &reply.status, sizeof(reply.status));
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+// ---- the call
+
+static bool is_daemon(Session &session)
+{
+	Guard guard(core.requests);
+
+	return core.session == &session && !shim_process_gone(session.process);
+}
+
+static int wait_for_requests(Session &session)
+{
+	return core.fetch.wait_interruptible_exclusive([&] {
+		Guard guard(core.requests);
+
+		return core.session != &session || fetchable_locked(session);
+	});
+}
+
+static int exchange(Session &session, kextd_exchange &args, u64 arg, bool nowait)
+{
+	int err = take_replies(session, args);
+	u32 replied = args.reply_count;
+
+	while (!err && args.max_requests && !args.request_count) {
+		err = fetch(session, args, arg);
+		if (err || args.request_count)
+			break;
+		if (nowait)
+			return replied ? 0 : -SHIM_EAGAIN;
+		err = wait_for_requests(session);
+		if (err && replied)
+			return 0; // the replies are in: the signal is the caller's own business
+	}
+	return err;
+}
+
+static long daemon_ioctl(file *file, Session &session, unsigned int cmd, u64 arg)
+{
+	kextd_exchange args;
+	int err;
+
+	if (!shim_capable(SHIM_CAP_SYS_MODULE) || !shim_file_capable(file, SHIM_CAP_SYS_MODULE))
+		return -SHIM_EPERM;
+	if (!same_ioctl(cmd, KEXTD_IOC_EXCHANGE))
+		return -SHIM_ENOTTY;
+	if (!is_daemon(session))
+		return -SHIM_EOWNERDEAD;
+	err = get_struct(&args, arg);
+	if (err)
+		return err;
+	if ((args.flags & ~KEXTD_EXCHANGE_NOWAIT) || args.reserved || args.reply_count > KEXTD_EXCHANGE_MAX ||
+	    args.max_requests > KEXTD_EXCHANGE_MAX || (args.requests & 7))
+		return -SHIM_EINVAL;
+	args.requests_used = args.request_count = 0;
+	bool nowait = (args.flags & KEXTD_EXCHANGE_NOWAIT) || (shim_file_flags(file) & SHIM_O_NONBLOCK);
+
+	err = exchange(session, args, arg, nowait);
+	int put = put_struct(arg, args, args.size);
+
+	return err ? err : put;
+}
+
+} // namespace kextbridge
+
+using namespace kextbridge;
+
+extern "C" int kextbridge_daemon_open_c(struct file *, void **data)
+{
+	return open_session(data);
+}
+
+extern "C" void kextbridge_daemon_release_c(void *data)
+{
+	close_session(static_cast<Session *>(data));
+}
+
+extern "C" long kextbridge_daemon_ioctl_c(struct file *file, void *data, unsigned int cmd, u64 arg)
+{
+	return daemon_ioctl(file, *static_cast<Session *>(data), cmd, arg);
+}
+
+extern "C" unsigned int kextbridge_daemon_poll_c(struct file *file, void *data, struct poll_table_struct *table)
+{
+	Session &session = *static_cast<Session *>(data);
+
+	core.fetch.poll(file, table);
+	Guard guard(core.requests);
+
+	if (core.session != &session)
+		return SHIM_EPOLLHUP;
+	return fetchable_locked(session) ? SHIM_EPOLLIN : 0;
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// /dev/kextd: one open file is one session; at most one is the active daemon.
+#pragma once
+
+#include "core.hpp"
+
+namespace kextbridge {
+
+// LOCKING: the table's guards the lists.
+// OWNERSHIP: freed by release of its file; nothing else holds it: requests point to it only while it is active.
+class Session final {
+      public:
+	explicit Session(pid *opener) : process(opener)
+	{
+		in_hand.init();
+		notices.init();
+	}
+
+	pid *const process;                                   // holds a reference
+	List<Request, &Request::session_node> in_hand; // Fetched, in the order of the fetches
+	List<Request, &Request::session_node> notices; // cancelled or timed out while in hand: each holds a reference
+
+	// A request over which a daemon died is in hand, alone.
+	bool alone_locked() const { return const_cast<Session *>(this)->alone_request_locked() != nullptr; }
+
+      private:
+	Request *alone_request_locked()
+	{
+		Request *first = in_hand.front();
+
+		return first && first->suspect ? first : nullptr;
+	}
+};
+
+// There is something to fetch for the active daemon now: wakes one of its threads.
+void wake_daemon_locked() KEXTBRIDGE_REQUIRES(core.requests);
+
+} // namespace kextbridge

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "in_flight.hpp"
+
+#include "base/new.hpp"
+#include "daemon.hpp"
+#include "load.hpp"
+#include "shim/enforce.h"
+
+namespace kextbridge {
+
+constexpr u32 kExpireBatch = 64; // deadlines handled per hold of the lock
+
+Ref<Request> Request::make(Kind kind, const char *identifier, u32 identifier_length, const char *name, u32 name_length,
+			   unsigned int gfp)
+{
+	u32 strings = (identifier_length + 1 + name_length + 1 + 7u) & ~7u;
+	void *memory = shim_kzalloc(sizeof(Request) + strings, gfp);
+
+	if (!memory)
+		return Ref<Request>();
+	Request *request = new (Placement{memory}) Request;
+	char *text = reinterpret_cast<char *>(request + 1);
+
+	request->kind = kind;
+	request->identifier_size = static_cast<u16>(identifier_length + 1);
+	request->name_size = static_cast<u16>(name_length + 1);
+	__builtin_memcpy(text, identifier, identifier_length);
+	__builtin_memcpy(text + identifier_length + 1, name, name_length);
+	return Ref<Request>::adopt(request);
+}
+
+void Request::destroy(Request *request)
+{
+	shim_kvfree(request->data);
+	if (request->owner)
+		request->owner->put();
+	shim_kfree(request);
+}
+
+OSReturn allocate_tag_locked(Request &request)
+{
+	int err = core.requests.alloc_locked(&request.tag, &request, 1, kOSKextRequestTagInvalid - 1, &core.next_tag);
+
+	if (err < 0)
+		return err == -SHIM_ENOMEM ? kOSKextReturnNoMemory : kOSKextReturnNoResources;
+	if (err == 1)
+		core.tag_wraps++;
+	return kOSReturnSuccess;
+}
+
+static void arm_deadline_locked(u64 expires_ns, u64 now_ns) KEXTBRIDGE_REQUIRES(core.requests)
+{
+	if (core.deadline_armed_ns && core.deadline_armed_ns <= expires_ns)
+		return;
+	core.deadline_armed_ns = expires_ns;
+	core.deadline_work.arm(core.workqueue, expires_ns > now_ns ? expires_ns - now_ns : 0);
+}
+
+void set_deadline_locked(Request &request, u32 timeout_ms)
+{
+	u64 now = shim_ktime_get_ns();
+	u64 expires = now + timeout_ms * kNanosecondsPerMs;
+
+	shim_timerqueue_init(&request.deadline, expires);
+	shim_timerqueue_add(&core.deadlines, &request.deadline);
+	request.timed = true;
+	arm_deadline_locked(expires, now);
+}
+
+void publish_locked(Request &request, Owner *owner, u32 timeout_ms, bool queue)
+{
+	request.wire_id = static_cast<u64>(core.tag_wraps) << 32 | request.tag;
+	request.issued_ns = shim_ktime_get_ns();
+	request.owner = owner;
+	request.state = State::Pending;
+	if (owner && request.kind == Kind::Resource) {
+		owner->live.push_back(request);
+		owner->pending++;
+		core.stats.submitted++;
+	}
+	core.stats.pending++;
+	if (timeout_ms)
+		set_deadline_locked(request, timeout_ms);
+	shim_trace_submit(request.tag, owner ? owner->load_tag() : 0, static_cast<u32>(request.kind), request.identifier(),
+			  request.name());
+	if (queue)
+		queue_locked(request);
+	changed_locked();
+}
+
+void queue_locked(Request &request)
+{
+	bool was_empty = core.pending.empty();
+
+	core.pending.push_back(request);
+	if (was_empty)
+		wake_daemon_locked();
+}
+
+void fetch_locked(Request &request, Session &session)
+{
+	request.queue_node.unlink();
+	request.state = State::Fetched;
+	request.session = &session;
+	session.in_hand.push_back(request);
+	core.stats.pending--;
+	core.stats.fetched++;
+	shim_trace_fetch(request.tag, request.owner ? request.owner->load_tag() : 0, static_cast<u32>(request.kind));
+}
+
+void requeue_locked(Request &request)
+{
+	request.session_node.unlink();
+	request.session = nullptr;
+	request.state = State::Pending;
+	core.pending.push_front(request);
+	core.stats.fetched--;
+	core.stats.pending++;
+	wake_daemon_locked();
+}
+
+// Out of the state that the request is in, and off what belongs to that state.
+static void leave_locked(Request &request, bool notice) KEXTBRIDGE_REQUIRES(core.requests)
+{
+	switch (request.state) {
+	case State::Pending:
+		request.queue_node.unlink();
+		core.stats.pending--;
+		break;
+	case State::Fetched: {
+		Session &session = *request.session;
+
+		request.session_node.unlink();
+		request.session = nullptr;
+		core.stats.fetched--;
+		if (notice) {
+			request.get(); // OWNERSHIP: the notice's, dropped when the daemon has read it
+			session.notices.push_back(request);
+			wake_daemon_locked();
+		} else if (session.in_hand.empty() && !core.pending.empty()) {
+			// A suspect may have waited for the daemon's hands to be empty.
+			wake_daemon_locked();
+		}
+		break;
+	}
+	case State::Answered:
+		request.queue_node.unlink();
+		core.stats.answered--;
+		break;
+	case State::Finished:
+		break;
+	}
+	if (request.timed) {
+		shim_timerqueue_del(&core.deadlines, &request.deadline);
+		request.timed = false;
+	}
+}
+
+void answer_locked(Request &request, s32 result, Payload payload, bool by_daemon)
+{
+	leave_locked(request, !by_daemon);
+	request.state = State::Answered;
+	request.result = result;
+	request.data = payload.data;
+	request.length = payload.length;
+	core.stats.answered++;
+	switch (request.kind) {
+	case Kind::Resource:
+		request.owner->answered.push_back(request);
+		request.owner->answered_locked();
+		break;
+	case Kind::Load:
+		load_answered_locked(request);
+		break;
+	case Kind::Unload:
+		request.owner->kext()->unload_answered_locked();
+		break;
+	}
+}
+
+bool take_locked(Request &request)
+{
+	if (request.state == State::Finished)
+		return false;
+	leave_locked(request, true);
+	request.state = State::Finished;
+	request.owner_node.unlink();
+	// A flush waits for the last one to leave.
+	if (request.owner && request.kind == Kind::Resource && !--request.owner->pending && core.barrier.active())
+		core.barrier.wake_all();
+	changed_locked();
+	return true;
+}
+
+Ref<Request> forget_locked(Request &request)
+{
+	core.requests.erase_locked(request.tag);
+	return Ref<Request>::adopt(&request);
+}
+
+Request *find_locked(u32 tag)
+{
+	return static_cast<Request *>(core.requests.load_locked(tag));
+}
+
+void expire_deadlines()
+{
+	for (bool more = true; more;) {
+		Guard guard(core.requests);
+		u64 now = shim_ktime_get_ns();
+		u32 handled = 0;
+
+		core.deadline_armed_ns = 0;
+		more = false;
+		while (timerqueue_node *node = shim_timerqueue_getnext(&core.deadlines)) {
+			// SAFETY: only Request::deadline is ever put on this queue.
+			Request *request = container_of<&Request::deadline>(node);
+
+			if (shim_timerqueue_expires(node) > now) {
+				arm_deadline_locked(shim_timerqueue_expires(node), now);
+				break;
+			}
+			if (handled++ == kExpireBatch) {
+				more = true;
+				break;
+			}
+			core.stats.timeouts++;
+			shim_trace_timeout(request->tag, request->owner ? request->owner->load_tag() : 0);
+			answer_locked(*request, kOSKextReturnTimeout, Payload(), false);
+		}
+	}
+}
+
+} // namespace kextbridge

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// A driver module: identity, state, retain count, callback queue.
+#pragma once
+
+#include "base/annotate.hpp"
+#include "base/list.hpp"
+#include "base/work.hpp"
+#include "kextbridge/kext.h"
+#include "request.hpp"
+
+namespace kextbridge {
+
+// Starting -> Started -> Flushing -> Stopping -> Stopped -> Gone
+//   Starting -> Gone: start failed at load. Flushing, Stopping -> Started: stop refused.
+//   Stopped -> Starting -> Started | Loaded: the module could not be deleted. Loaded -> Starting | Stopped.
+// Callbacks run in Started and Flushing only.
+enum class KextState : u8 { Starting, Started, Flushing, Stopping, Stopped, Loaded, Gone };
+
+// LOCKING: the table's guards every field but the immutable ones.
+// OWNERSHIP: core.kexts_by_tag holds one reference until the kext is Gone; each request and each call that works
+// on it without the lock holds its own. Its works are flushed before it becomes Gone for good.
+class Kext final : public Owner {
+	void dispose() override;
+	void answered_locked() override;
+	Kext *kext() override { return this; }
+
+	Work callback_work_;
+	Work life_work_;
+	Work unpin_work_;
+
+	bool callbacks_allowed_locked() const
+	{
+		return state == KextState::Started || state == KextState::Flushing;
+	}
+	OSReturn register_kext();
+	OSReturn start();
+	void discard_requests();
+	void leave_registry();
+
+	// unload.cpp
+	void flush_locked();
+	void wait_flushed();
+	void advance();
+	bool stop();
+	void hand_over();
+	void conclude();
+	void finish_unload_locked(OSReturn result);
+	void unload_gone_locked();
+
+	static void callback_fn(void *kext);
+	static void life_fn(void *kext);
+	static void unpin_fn(void *kext);
+	void run_callbacks();
+	void unpin();
+
+      public:
+	Kext(kmod_info_t *ki, struct module *module, u32 flags);
+
+	u32 load_tag() const override { return tag; }
+
+	// CONTEXT: module init. 0 or negative errno.
+	static int load(kmod_info_t *ki, struct module *module, u32 flags);
+	// CONTEXT: module exit.
+	static void unload_from_exit(kmod_info_t *ki);
+	// Runs the start function of a Loaded kext on the caller's thread. Success, StartStopError, or Deferred when
+	// it is not Loaded any more.
+	OSReturn restart_loaded();
+	// unload.cpp: starts an unload and returns the message whose end is the unload's. automatic: by the scan.
+	OSReturn begin_unload(bool if_idle, bool automatic, Ref<Request> *message);
+	void unload_answered_locked();
+
+	// LOCKING: the table's, held.
+	OSReturn retain_locked();
+	OSReturn release_locked();
+
+	// Waits until request's callback has returned. From inside any callback it does not wait.
+	void wait_for_callback(const Request &request);
+	static bool in_callback() { return Work::running(callback_fn); }
+
+	// immutable
+	kmod_info_t *const info;
+	struct module *const module;
+	const u32 flags;
+	u32 tag = 0;
+	unsigned long text_start = 0;
+	unsigned long text_end = 0;
+	char identifier[KMOD_MAX_NAME];
+	char version[KMOD_MAX_NAME];
+
+	ListNode node; // core.kexts
+	KextState state = KextState::Starting;
+	bool autounload = false;
+	bool pinned = false;    // a KEXT_PLAIN_RMMOD kext: the reference that a retain took
+	bool automatic = false; // the unload that runs was the scan's
+	u8 failures = 0;        // deletes that failed in a row
+	u32 retains = 0;
+	u64 not_before_ns = 0; // no scan takes it earlier
+	Request *running = nullptr; // whose callback runs now
+	Request *unload = nullptr;  // the unload message while an unload is under way
+
+	bool plain_rmmod() const { return flags & KEXTBRIDGE_KEXT_PLAIN_RMMOD; }
+	// The module's count when nobody but us refers to it.
+	int own_references_locked() const { return plain_rmmod() ? (pinned ? 1 : 0) : 1; }
+};
+
+// Which kext an address in module text belongs to: a sorted array, replaced whole.
+class TextMap final {
+	struct Range {
+		unsigned long start;
+		unsigned long end;
+		Kext *kext;
+	};
+	Range *ranges_ = nullptr;
+	u32 count_ = 0;
+	u32 capacity_ = 0;
+
+      public:
+	// CONTEXT: may sleep; the lock is not held. Room for `capacity` ranges, or null.
+	static void *allocate(u32 capacity);
+	// Copies into the larger room and returns the old one, to be freed after the lock.
+	void *grow_locked(void *room, u32 capacity);
+	bool full_locked() const { return count_ == capacity_; }
+	u32 count_locked() const { return count_; }
+	void insert_locked(Kext &kext);
+	void remove_locked(Kext &kext);
+	// O(log n). Null: no kext's text.
+	Kext *find_locked(unsigned long address) const;
+	void destroy();
+};
+
+// LOCKING: the table's, held. Null when there is none.
+Kext *find_kext_locked(u32 load_tag);
+Kext *find_kext_locked(const char *identifier);
+
+} // namespace kextbridge

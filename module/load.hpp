@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Loads that the daemon is asked for (Kind::Load). They have no deadline and no owner; a driver hears nothing of
+// their end, a program may wait for it (wait_done() in unload.hpp).
+#pragma once
+
+#include "core.hpp"
+
+namespace kextbridge {
+
+// CONTEXT: may sleep. Success: started already (or its start function has just run). Deferred: the daemon has been
+// asked; *message (may be null) is then the load's. StartStopError, InvalidArgument, NoResources, NoMemory.
+OSReturn load_kext(const char *identifier, u32 length, Ref<Request> *message);
+
+void load_answered_locked(Request &load) KEXTBRIDGE_REQUIRES(core.requests);
+
+} // namespace kextbridge

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// A request to user space, its states, and who it belongs to.
+//
+//  state     fetch    reply          cancel              deadline           daemon closes   owner stops        callback begins
+//  Pending   Fetched  refused        Finished, context   Answered: Timeout  stays           Answered: Timeout  -
+//  Fetched   -        Answered       Finished + notice   Answered + notice  Pending (head)  Answered + notice  -
+//  Answered  -        NotFound       Finished            -                  -               stays, delivered   Finished, runs once
+//  Finished  -        NotFound       NotFound (barrier)  -                  -               waits while it runs -
+//
+// Finished is reached through take_locked() only (in_flight.hpp). A Finished request is still in the table while
+// its callback runs, so that a cancel can wait for it, and while a program has not collected its result.
+#pragma once
+
+#include "base/list.hpp"
+#include "base/ref.hpp"
+#include "libkern/OSKextLib.h"
+#include "shim/shim.h"
+
+namespace kextbridge {
+
+class Kext;
+class Owner;
+class Session;
+
+enum class State : u8 { Pending, Fetched, Answered, Finished };
+enum class Kind : u8 { Resource = 1, Load = 2, Unload = 3 }; // KEXTD_RESOURCE...
+
+struct Payload {
+	void *data = nullptr;
+	u32 length = 0;
+};
+
+// LOCKING: the table's lock guards every field but the immutable ones.
+// OWNERSHIP: the table holds one reference from publish_locked() to forget_locked(); a notice that is owed to
+// the daemon holds one more; fetch, reply and callback hold theirs while they work without the lock.
+class Request final : public RefCounted<Request> {
+	Request() = default;
+
+      public:
+	// CONTEXT: may sleep. Two NUL-terminated strings are copied behind the object. Null: no memory.
+	static Ref<Request> make(Kind kind, const char *identifier, u32 identifier_length, const char *name,
+				 u32 name_length, unsigned int gfp);
+	// CONTEXT: any but hard interrupts; the payload and the owner's reference go too.
+	static void destroy(Request *request);
+
+	ListNode queue_node;   // pending queue; owner's answered queue; a program's results
+	ListNode owner_node;   // owner's live requests; loads
+	ListNode session_node; // in the daemon's hands; a notice owed to the daemon
+	timerqueue_node deadline;
+
+	// immutable after publish
+	u64 wire_id = 0;
+	u64 issued_ns = 0;
+	Owner *owner = nullptr; // holds a reference
+	OSKextRequestResourceCallback callback = nullptr;
+	void *context = nullptr;
+	u32 tag = 0;
+	u32 max_length = 0;
+	u16 identifier_size = 0; // NUL included
+	u16 name_size = 0;
+	Kind kind = Kind::Resource;
+
+	State state = State::Pending;
+	bool timed = false;     // on the deadline queue
+	bool suspect = false;   // a daemon died with it in hand: handed out alone
+	bool cancelled = false; // a program's request, ended by a cancel
+	u8 deaths = 0;          // daemons that died with this one alone in hand
+	s32 result = 0;
+	u32 length = 0;
+	void *data = nullptr;
+	Session *session = nullptr; // whose hands it is in
+
+	const char *identifier() const { return reinterpret_cast<const char *>(this + 1); }
+	const char *name() const { return identifier() + identifier_size; }
+	// As they go on the wire: padded with zeros to 8.
+	u32 strings_size() const { return (identifier_size + name_size + 7u) & ~7u; }
+};
+
+static_assert(sizeof(Request) <= 192, "design.md 14: a pending request costs at most 192 bytes besides its names");
+
+// What a request belongs to: a kext, or a program's open file.
+class Owner : public RefCounted<Owner> {
+	virtual void dispose() = 0;
+
+      protected:
+	~Owner() = default;
+
+      public:
+	static void destroy(Owner *owner) { owner->dispose(); }
+
+	// LOCKING: the table's. A request has been put on `answered`.
+	virtual void answered_locked() = 0;
+	// Null for a program's file.
+	virtual Kext *kext() = 0;
+	virtual u32 load_tag() const = 0;
+
+	// LOCKING: the table's.
+	List<Request, &Request::owner_node> live;      // all that are not Finished
+	List<Request, &Request::queue_node> answered; // in the order of the answers
+	u32 pending = 0;                               // how many are in live
+
+	Owner()
+	{
+		live.init();
+		answered.init();
+	}
+};
+
+} // namespace kextbridge

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Strings from drivers and programs: lengths, identifiers, versions. CONTEXT: any.
+#pragma once
+
+#include "shim/types.h"
+
+namespace kextbridge {
+
+// Bytes before the NUL, or limit when there is none before it.
+u32 text_length(const char *text, u32 limit);
+bool text_equal(const char *a, const char *b);
+// An array of `size` bytes that holds 1 to size - 1 printable characters without blanks, quotes or slashes, and a NUL.
+bool identifier_is_valid(const char *text, u32 size);
+// N{1,4}[.N{1,4}[.N{1,4}]][stage L{1,3}], stage in d, a, b, f, fc, L at most 255, f0 and fc0 excluded; ends at a
+// blank or at the NUL, which must be within `size` bytes.
+bool version_is_valid(const char *text, u32 size);
+
+} // namespace kextbridge

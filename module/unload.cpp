@@ -1,0 +1,459 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "unload.hpp"
+
+#include "in_flight.hpp"
+#include "text.hpp"
+#include "shim/enforce.h"
+
+namespace kextbridge {
+
+constexpr u32 kScanPostponements = 5; // delays after which a scan comes, whatever happens
+constexpr u8 kMaxBackoff = 6;         // failed deletes delay the next by at most 2^6 scans
+
+static void arm_next_scan_locked(u64 now_ns) KEXTBRIDGE_REQUIRES(core.requests);
+static void scan_now_locked() KEXTBRIDGE_REQUIRES(core.requests);
+
+static u64 autounload_delay_ns()
+{
+	return kextbridge_params.autounload_delay_ms * kNanosecondsPerMs;
+}
+
+int wait_done(Request &message)
+{
+	return core.done.wait_killable([&] {
+		Guard guard(core.requests);
+
+		return message.state == State::Finished;
+	});
+}
+
+// ---- the unload of one kext
+
+OSReturn Kext::begin_unload(bool if_idle, bool automatically, Ref<Request> *message_out)
+{
+	const char *name = shim_module_name(module);
+	Ref<Request> message = Request::make(Kind::Unload, identifier, text_length(identifier, sizeof(identifier)), name,
+					     text_length(name, KEXTBRIDGE_MODULE_SIZE - 1), SHIM_GFP_KERNEL);
+	Ref<Request> refused;
+
+	if (!message)
+		return kOSKextReturnNoMemory;
+	Guard guard(core.requests);
+	OSReturn result = allocate_tag_locked(*message);
+
+	if (result)
+		return result;
+	message->get(); // OWNERSHIP: the table's
+	if (state == KextState::Gone)
+		result = kOSKextReturnNotFound;
+	else if (unload || (state != KextState::Started && state != KextState::Loaded))
+		result = kOSKextReturnInUse;
+	else if (retains || (if_idle && pending) || shim_module_refcount(module) != own_references_locked())
+		result = kOSKextReturnInUse;
+	else if (!core.session)
+		result = kOSKextReturnDisabled;
+	if (result) {
+		refused = forget_locked(*message);
+		return result;
+	}
+	get(); // OWNERSHIP: the message's
+	publish_locked(*message, this, 0, false);
+	message->get(); // OWNERSHIP: unload's, dropped by finish_unload_locked()
+	unload = message.get();
+	automatic = automatically;
+	if (state == KextState::Started) {
+		state = KextState::Flushing;
+		flush_locked();
+	} else {
+		state = KextState::Stopped;
+	}
+	life_work_.queue(core.workqueue);
+	changed_locked();
+	*message_out = static_cast<Ref<Request> &&>(message);
+	return kOSReturnSuccess;
+}
+
+// Every request that waits for the daemon is called back now.
+void Kext::flush_locked()
+{
+	OSReturn result = kextbridge_params.unload_stopping ? kOSKextReturnStopping : kOSKextReturnTimeout;
+	Request *next;
+
+	for (Request *request = live.front(); request; request = next) {
+		next = live.next(*request);
+		if (request->state == State::Pending || request->state == State::Fetched)
+			answer_locked(*request, result, Payload(), false);
+	}
+}
+
+void Kext::wait_flushed()
+{
+	core.barrier.wait([&] {
+		Guard guard(core.requests);
+
+		return live.empty() && !running;
+	});
+}
+
+void Kext::life_fn(void *kext)
+{
+	static_cast<Kext *>(kext)->advance();
+}
+
+void Kext::advance()
+{
+	bool flushing;
+	bool answered_already;
+	{
+		Guard guard(core.requests);
+
+		flushing = state == KextState::Flushing;
+	}
+	if (flushing && !stop())
+		return;
+	{
+		Guard guard(core.requests);
+
+		if (!unload || state != KextState::Stopped)
+			return;
+		answered_already = unload->state == State::Answered;
+	}
+	if (answered_already)
+		conclude();
+	else
+		hand_over();
+}
+
+// Flushing -> Stopped, or back to Started when the stop function refuses.
+bool Kext::stop()
+{
+	wait_flushed();
+	{
+		Guard guard(core.requests);
+
+		state = KextState::Stopping;
+	}
+	OSReturn result = info->stop(info, nullptr);
+
+	shim_trace_stop(tag, identifier, result);
+	if (!result) {
+		// A thread that was preempted on its way out of the kext's text leaves it now.
+		shim_synchronize_rcu_tasks();
+	}
+	Guard guard(core.requests);
+
+	state = result ? KextState::Started : KextState::Stopped;
+	if (result) {
+		not_before_ns = shim_ktime_get_ns() + autounload_delay_ns();
+		finish_unload_locked(kOSKextReturnStartStopError);
+	}
+	changed_locked();
+	return !result;
+}
+
+// The base reference first: the daemon may be quick.
+void Kext::hand_over()
+{
+	if (!plain_rmmod())
+		shim_module_put(module);
+	Guard guard(core.requests);
+
+	if (core.session) {
+		// A daemon that hangs over it does not keep the kext stopped for ever.
+		set_deadline_locked(*unload, kextbridge_params.request_timeout_ms);
+		queue_locked(*unload);
+	} else {
+		answer_locked(*unload, kOSKextReturnDisabled, Payload(), false);
+	}
+}
+
+void Kext::unload_answered_locked()
+{
+	if (state == KextState::Gone)
+		finish_unload_locked(kOSReturnSuccess);
+	else
+		life_work_.queue(core.workqueue);
+}
+
+// The daemon has answered and the kext is still here.
+void Kext::conclude()
+{
+	OSReturn result;
+	{
+		Guard guard(core.requests);
+
+		result = unload->result ? unload->result : kOSKextReturnInternalError;
+	}
+	if (!plain_rmmod() && !shim_try_module_get(module))
+		return; // it is being deleted: module exit finishes the unload
+	{
+		Guard guard(core.requests);
+
+		if (state != KextState::Stopped)
+			return; // module exit of a KEXT_PLAIN_RMMOD kext was quicker, and finishes the unload
+		state = KextState::Starting;
+		if (failures < kMaxBackoff)
+			failures++;
+		not_before_ns = shim_ktime_get_ns() + (autounload_delay_ns() << failures);
+	}
+	shim_pr_info("%s: could not be deleted (0x%08x), starting it again", identifier, result);
+	OSReturn started = start();
+
+	if (started) {
+		shim_pr_warn_ratelimited("%s: start function failed after a failed delete: 0x%08x; it stays loaded", identifier,
+					 started);
+		{
+			Guard guard(core.requests);
+
+			state = KextState::Loaded;
+			changed_locked();
+		}
+		discard_requests();
+	}
+	Guard guard(core.requests);
+
+	finish_unload_locked(result);
+	if (autounload)
+		arm_next_scan_locked(shim_ktime_get_ns());
+}
+
+void Kext::finish_unload_locked(OSReturn result)
+{
+	Request *message = unload;
+
+	unload = nullptr;
+	if (!take_locked(*message))
+		return;
+	message->result = result;
+	if (!result) {
+		core.stats.unloads++;
+		if (automatic)
+			core.stats.autounloads++;
+	}
+	Ref<Request> table = forget_locked(*message);
+	Ref<Request> own = Ref<Request>::adopt(message);
+
+	core.done.wake_all();
+}
+
+// Module exit has taken the kext off the registry.
+void Kext::unload_gone_locked()
+{
+	// With the message in the daemon's hands its reply is still to come.
+	if (unload && unload->state != State::Fetched)
+		finish_unload_locked(kOSReturnSuccess);
+	// What this one depended on may be idle now.
+	if (autounload)
+		scan_now_locked();
+}
+
+OSReturn Kext::restart_loaded()
+{
+	{
+		Guard guard(core.requests);
+
+		if (state != KextState::Loaded)
+			return kOSKextReturnDeferred;
+		state = KextState::Starting;
+	}
+	if (!start())
+		return kOSReturnSuccess;
+	{
+		Guard guard(core.requests);
+
+		state = KextState::Loaded;
+	}
+	discard_requests();
+	return kOSKextReturnStartStopError;
+}
+
+void Kext::unload_from_exit(kmod_info_t *ki)
+{
+	Ref<Kext> kext;
+	{
+		Guard guard(core.requests);
+
+		kext = Ref<Kext>::retain(find_kext_locked(ki->id));
+	}
+	if (!kext)
+		return;
+	for (;;) {
+		// An unload that runs (rmmod -f got past its references) decides first.
+		kext->life_work_.flush();
+		Guard guard(core.requests);
+
+		if (kext->state == KextState::Started) {
+			kext->state = KextState::Flushing;
+			kext->flush_locked();
+			break;
+		}
+		if (kext->state == KextState::Stopped || kext->state == KextState::Loaded) {
+			kext->state = KextState::Gone;
+			break;
+		}
+	}
+	bool flushing;
+	{
+		Guard guard(core.requests);
+
+		flushing = kext->state == KextState::Flushing;
+	}
+	if (flushing) {
+		kext->wait_flushed();
+		{
+			Guard guard(core.requests);
+
+			kext->state = KextState::Stopping;
+		}
+		OSReturn result = kext->info->stop(kext->info, nullptr);
+
+		shim_trace_stop(kext->tag, kext->identifier, result);
+		if (result)
+			shim_pr_warn_ratelimited("%s: stop function refused (0x%08x), but its module is being removed",
+						 kext->identifier, result);
+		shim_synchronize_rcu_tasks();
+	}
+	kext->leave_registry();
+	ki->id = kOSKextInvalidLoadTag;
+}
+
+// ---- autounload
+
+static void arm_scan_work_locked(u64 now_ns) KEXTBRIDGE_REQUIRES(core.requests)
+{
+	core.scan_work.arm(core.workqueue, core.scan_due_ns > now_ns ? core.scan_due_ns - now_ns : 0);
+}
+
+void arm_scan_locked(Kext &released)
+{
+	u64 now = shim_ktime_get_ns();
+
+	released.not_before_ns = now + autounload_delay_ns();
+
+	if (!core.scan_armed) {
+		core.scan_armed = true;
+		core.scan_limit_ns = now + kScanPostponements * autounload_delay_ns();
+		core.scan_due_ns = now + autounload_delay_ns();
+		arm_scan_work_locked(now);
+		return;
+	}
+	postpone_scan_locked(now);
+}
+
+// Only the time is moved: the work looks at it when it comes, and sleeps on.
+void postpone_scan_locked(u64 now_ns)
+{
+	if (!core.scan_armed)
+		return;
+	u64 due = now_ns + autounload_delay_ns();
+
+	core.scan_due_ns = due < core.scan_limit_ns ? due : core.scan_limit_ns;
+}
+
+static void scan_now_locked()
+{
+	core.scan_armed = true;
+	core.scan_due_ns = core.scan_limit_ns = shim_ktime_get_ns();
+	arm_scan_work_locked(core.scan_due_ns);
+}
+
+void daemon_came_locked()
+{
+	if (!core.scan_waiting)
+		return;
+	core.scan_waiting = false;
+	scan_now_locked();
+}
+
+void daemon_left_locked()
+{
+	for (Kext *kext = core.kexts.front(); kext; kext = core.kexts.next(*kext))
+		if (kext->state == KextState::Stopped && kext->unload && kext->unload->state == State::Pending &&
+		    kext->unload->queue_node.linked())
+			answer_locked(*kext->unload, kOSKextReturnDisabled, Payload(), false);
+}
+
+// Wants to leave by itself, and nothing but time is against it.
+static bool candidate_locked(const Kext &kext) KEXTBRIDGE_REQUIRES(core.requests)
+{
+	return kext.autounload && kext.state == KextState::Started && !kext.retains;
+}
+
+static bool idle_locked(const Kext &kext, u64 now_ns) KEXTBRIDGE_REQUIRES(core.requests)
+{
+	return candidate_locked(kext) && !kext.pending && !kext.running && kext.not_before_ns <= now_ns &&
+	       shim_module_refcount(kext.module) == kext.own_references_locked();
+}
+
+// The newest idle kext below a tag: it may depend on older ones.
+static Kext *newest_idle_locked(u32 below, u64 now_ns) KEXTBRIDGE_REQUIRES(core.requests)
+{
+	Kext *newest = nullptr;
+
+	for (Kext *kext = core.kexts.front(); kext && kext->tag < below; kext = core.kexts.next(*kext))
+		if (idle_locked(*kext, now_ns))
+			newest = kext;
+	return newest;
+}
+
+// Another scan for those that were busy, refused or too young.
+static void arm_next_scan_locked(u64 now_ns)
+{
+	u64 due = 0;
+
+	if (core.scan_armed)
+		return;
+	for (Kext *kext = core.kexts.front(); kext; kext = core.kexts.next(*kext)) {
+		if (!candidate_locked(*kext))
+			continue;
+		u64 at = kext->not_before_ns > now_ns ? kext->not_before_ns : now_ns + autounload_delay_ns();
+
+		if (!due || at < due)
+			due = at;
+	}
+	if (!due)
+		return;
+	core.scan_armed = true;
+	core.scan_due_ns = due;
+	core.scan_limit_ns = due + kScanPostponements * autounload_delay_ns();
+	arm_scan_work_locked(now_ns);
+}
+
+void scan_for_idle_kexts()
+{
+	{
+		Guard guard(core.requests);
+		u64 now = shim_ktime_get_ns();
+
+		if (!core.scan_armed)
+			return;
+		if (core.scan_due_ns > now) {
+			arm_scan_work_locked(now);
+			return;
+		}
+		core.scan_armed = false;
+		if (!core.session) {
+			core.scan_waiting = true;
+			return;
+		}
+	}
+	for (u32 below = kOSKextInvalidLoadTag;;) {
+		Ref<Kext> idle;
+		Ref<Request> message;
+		{
+			Guard guard(core.requests);
+			u64 now = shim_ktime_get_ns();
+
+			idle = Ref<Kext>::retain(newest_idle_locked(below, now));
+			if (!idle) {
+				arm_next_scan_locked(now);
+				return;
+			}
+			below = idle->tag;
+		}
+		// InUse is an answer too: somebody was quicker.
+		(void)idle->begin_unload(true, true, &message);
+	}
+}
+
+} // namespace kextbridge

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "wire.hpp"
+
+#include "shim/enforce.h"
+
+namespace kextbridge {
+
+constexpr u32 kLargestStruct = 4096; // a `size` beyond this is no structure of ours
+
+int get_struct_bytes(void *to, u32 known, u64 from)
+{
+	u32 size;
+	int err = shim_copy_from_user(&size, from, sizeof(size));
+
+	if (err)
+		return err;
+	if (size < known || size > kLargestStruct)
+		return -SHIM_EINVAL;
+	err = shim_copy_struct_from_user(to, known, from, size);
+	// The caller may have changed it between the two copies.
+	__builtin_memcpy(to, &size, sizeof(size));
+	return err;
+}
+
+u32 request_record_size(const Request &request)
+{
+	return sizeof(kextd_request) + request.strings_size();
+}
+
+u32 notice_record_size()
+{
+	return sizeof(kextd_request) + 8;
+}
+
+static int write_record(const kextd_request &header, const void *strings, u64 *at)
+{
+	int err = shim_copy_to_user(*at, &header, sizeof(header));
+
+	if (!err)
+		err = shim_copy_to_user(*at + sizeof(header), strings, header.size - sizeof(header));
+	*at += header.size;
+	return err;
+}
+
+int write_request(const Request &request, u64 deadline_ns, u32 attempt, u64 *at)
+{
+	kextd_request header = {};
+
+	header.size = request_record_size(request);
+	header.kind = static_cast<u32>(request.kind);
+	header.id = request.wire_id;
+	header.deadline_ns = deadline_ns;
+	header.max_length = request.max_length;
+	header.load_tag = request.owner ? request.owner->load_tag() : 0;
+	header.identifier_size = request.identifier_size;
+	header.name_size = request.name_size;
+	header.attempt = attempt;
+	return write_record(header, request.identifier(), at);
+}
+
+int write_notice(const Request &request, u64 *at)
+{
+	static const char none[8] = {};
+	kextd_request header = {};
+
+	header.size = notice_record_size();
+	header.kind = KEXTD_CANCEL;
+	header.id = request.wire_id;
+	header.identifier_size = 1;
+	header.name_size = 1;
+	return write_record(header, none, at);
+}
+
+} // namespace kextbridge
