@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The commands of kextctl. Each returns the exit code or throws Failure. */
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace kext::ctl {
+
+struct Common {
+	std::string device;
+	bool json = false;
+};
+
+int list(const Common &common);
+int status(const Common &common);
+int watch(const Common &common, uint64_t count);
+
+struct RequestOptions {
+	std::string identifier;
+	std::string name;
+	std::optional<std::string> output; /* "-": stdout */
+	uint32_t timeout_ms = 0;
+	uint64_t max_length = 0;
+	bool hold = false;
+};
+int request(const Common &common, const RequestOptions &options);
+
+int cancel(const Common &common, uint32_t tag);
+int retain(const Common &common, const std::string &kext);
+int release(const Common &common, const std::string &kext);
+int load(const Common &common, const std::string &identifier, bool wait);
+int unload(const Common &common, const std::string &kext, bool if_idle);
+
+} // namespace kext::ctl

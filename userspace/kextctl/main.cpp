@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* kextctl: the command line. */
+#include <CLI/CLI.hpp>
+#include <functional>
+
+#include "commands.hpp"
+#include "context.hpp"
+
+namespace kext::ctl {
+
+namespace {
+
+constexpr const char *exit_codes = "Exit status:\n"
+				   "  0  done\n"
+				   "  1  the operation failed; the message names the OSReturn\n"
+				   "  2  usage\n"
+				   "  3  not found (kext, resource, request), or cancelled by another program\n"
+				   "  4  no permission\n"
+				   "  5  kextbridge is not loaded\n"
+				   "  6  no kextd is running\n"
+				   "  130  interrupted";
+
+class CommandLine {
+public:
+	CommandLine()
+	{
+		app_.set_version_flag("--version", "kextctl " KEXTBRIDGE_VERSION);
+		app_.require_subcommand(1);
+		app_.fallthrough();
+		app_.footer(exit_codes);
+		app_.add_option("--device", common_.device, "The device node (default: " KEXTBRIDGE_DEVICE ")")
+			->type_name("PATH");
+		app_.add_flag("--json", common_.json, "Print JSON");
+		common_.device = KEXTBRIDGE_DEVICE;
+		add_looking();
+		add_request();
+		add_kexts();
+	}
+
+	int run(int argc, char **argv)
+	{
+		try {
+			app_.parse(argc, argv);
+		} catch (const CLI::ParseError &error) {
+			return app_.exit(error) == 0 ? ExitOk : ExitUsage;
+		}
+		return action_();
+	}
+
+private:
+	CLI::App *command(const char *name, const char *text, std::function<int()> action)
+	{
+		CLI::App *command = app_.add_subcommand(name, text);
+		command->callback([this, action = std::move(action)] { action_ = action; });
+		return command;
+	}
+
+	void add_looking()
+	{
+		command("list", "List the kexts: load tag, references, pending requests, state, flags "
+				"(A autounload, P plain rmmod, C in a callback), version, identifier, module",
+			[this] { return list(common_); });
+		command("status", "Show the daemon, what is pending, and all counters",
+			[this] { return status(common_); });
+		CLI::App *watcher = command("watch", "Print a line for each change of a kext or the daemon",
+					    [this] { return watch(common_, count_); });
+		watcher->add_option("-n,--count", count_, "End after N lines")->type_name("N")->check(CLI::PositiveNumber);
+	}
+
+	void add_request()
+	{
+		CLI::App *asker = command("request", "Ask for a resource as a driver would",
+					  [this] { return request(common_, request_); });
+		asker->add_option("identifier", request_.identifier, "The bundle's identifier")->required();
+		asker->add_option("name", request_.name, "The resource's name")->required();
+		CLI::Option *output = asker->add_option("-o,--output", request_.output,
+							"Write it to FILE, which appears when it is complete; - is "
+							"stdout (default: stdout, unless that is a terminal)");
+		output->type_name("FILE");
+		asker->add_option("--timeout", request_.timeout_ms, "Give up after MS milliseconds (default: the module's)")
+			->type_name("MS")
+			->check(CLI::Range(uint32_t{1}, UINT32_MAX));
+		asker->add_option("--max-length", request_.max_length,
+				  "Take no more than BYTES, such as 65536 or 64KiB (default: the module's)")
+			->type_name("BYTES")
+			->transform(CLI::AsSizeValue(false))
+			->check(CLI::Range(uint64_t{1}, uint64_t{UINT32_MAX}));
+		asker->add_flag("--hold", request_.hold,
+				"Never hand it to kextd: print its tag and wait until `kextctl cancel` ends it")
+			->excludes(output);
+		asker->final_callback([this] {
+			if (common_.json && request_.output && *request_.output == "-")
+				throw CLI::ValidationError("--json", "needs stdout for itself: not with -o -");
+		});
+	}
+
+	void add_kexts()
+	{
+		command("cancel", "Cancel a request made by a program", [this] { return cancel(common_, tag_); })
+			->add_option("tag", tag_, "The request's tag")
+			->required();
+		command("retain", "Keep a kext loaded", [this] { return retain(common_, kext_); })
+			->add_option("kext", kext_, "Its load tag or identifier")
+			->required();
+		command("release", "Give a reference back; an idle kext leaves some time after the last one",
+			[this] { return release(common_, kext_); })
+			->add_option("kext", kext_, "Its load tag or identifier")
+			->required();
+		CLI::App *loader = command("load", "Load a kext", [this] { return load(common_, kext_, !no_wait_); });
+		loader->add_option("identifier", kext_, "Its identifier")->required();
+		loader->add_flag("--no-wait", no_wait_, "Only queue it for kextd");
+		CLI::App *unloader = command("unload", "Stop a kext and delete its module",
+					     [this] { return unload(common_, kext_, if_idle_); });
+		unloader->add_option("kext", kext_, "Its load tag or identifier")->required();
+		unloader->add_flag("--if-idle", if_idle_, "Not while it has pending requests");
+	}
+
+	CLI::App app_{"Lists kexts, asks for resources, cancels, retains, releases, loads and unloads.", "kextctl"};
+	Common common_;
+	RequestOptions request_;
+	uint64_t count_ = 0;
+	uint32_t tag_ = 0;
+	std::string kext_;
+	bool no_wait_ = false;
+	bool if_idle_ = false;
+	std::function<int()> action_;
+};
+
+} // namespace
+
+} // namespace kext::ctl
+
+int main(int argc, char **argv)
+{
+	try {
+		return kext::ctl::CommandLine().run(argc, argv);
+	} catch (const kext::ctl::Failure &failure) {
+		kext::ctl::note(failure.what());
+		return failure.code();
+	} catch (const std::exception &error) {
+		kext::ctl::note(error.what());
+		return kext::ctl::ExitFailed;
+	}
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Opening what a bundle is made of, one path component at a time, and deciding whether it can be trusted. */
+#pragma once
+
+#include <string>
+#include <sys/stat.h>
+
+#include "../lib/unique_fd.hpp"
+
+namespace kext {
+
+/* Where a file may be looked for. */
+enum class Reach {
+	Anywhere,   /* the disk may be read for it */
+	CachedOnly, /* only what the kernel has in memory: else EAGAIN */
+};
+
+/*
+ * Opens the one component `name` of `directory`, without following a link, crossing a mount or leaving.
+ * -errno on failure: ELOOP or ENOTDIR for a link.
+ */
+int open_component(int directory, const char *name, int flags, Reach reach);
+
+/*
+ * Why something of a bundle is not trusted: it must be owned by user 0 and group 0, and nobody else may
+ * write to it. NULL: it is trusted.
+ */
+const char *distrust(const struct stat &status);
+
+} // namespace kext
