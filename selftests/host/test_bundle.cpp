@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* kextd's rules for bundles and resources, on real folders. Runs as root, because it is about owners. */
+#include <cerrno>
+#include <cstdlib>
+#include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <plist/plist.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bundle.hpp"
+#include "reply.hpp"
+#include "resource.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+using kext::Answer;
+using kext::Bundle;
+using kext::BundleIndex;
+using kext::BundleStore;
+
+constexpr const char *plist_head = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><plist version=\"1.0\"><dict>";
+
+std::string info(const std::string &identifier, const std::string &more = "")
+{
+	return std::string(plist_head) + "<key>CFBundleIdentifier</key><string>" + identifier + "</string>" + more +
+	       "</dict></plist>";
+}
+
+class Bundles : public ::testing::Test {
+protected:
+	void SetUp() override
+	{
+		if (geteuid() != 0)
+			GTEST_SKIP() << "needs root: bundles must be root's";
+		umask(022);
+		char name[] = "/tmp/kextd-test-XXXXXX";
+		ASSERT_NE(mkdtemp(name), nullptr);
+		top_ = name;
+		root_ = top_ / "kexts";
+		fs::create_directories(root_);
+	}
+
+	void TearDown() override
+	{
+		if (!top_.empty())
+			fs::remove_all(top_);
+	}
+
+	static void write(const fs::path &path, const std::string &content)
+	{
+		fs::create_directories(path.parent_path());
+		std::ofstream(path, std::ios::binary) << content;
+		ASSERT_EQ(chmod(path.c_str(), 0644), 0);
+	}
+
+	/* A good bundle with one resource, logo.png. */
+	fs::path make(const std::string &folder, const std::string &identifier)
+	{
+		const fs::path bundle = root_ / (folder + ".kext");
+		write(bundle / "Contents/Info.plist", info(identifier));
+		write(bundle / "Contents/Resources/logo.png", "picture");
+		return bundle;
+	}
+
+	BundleStore &store()
+	{
+		if (!store_)
+			store_ = std::make_unique<BundleStore>(std::vector<std::string>{root_}, authenticate_);
+		return *store_;
+	}
+
+	Answer ask(const std::string &identifier, const std::string &name, uint32_t max_length = 1 << 20)
+	{
+		return kext::find_resource(store(), {identifier, name, max_length, nullptr});
+	}
+
+	static std::string content(const Answer &answer)
+	{
+		if (answer.file) {
+			std::string text(answer.length, '\0');
+			const ssize_t count = pread(answer.file.get(), text.data(), text.size(), 0);
+			return count == static_cast<ssize_t>(text.size()) ? text : "unreadable";
+		}
+		return answer.bytes ? std::string(answer.bytes.get(), answer.length) : std::string();
+	}
+
+	fs::path top_;
+	fs::path root_;
+	bool authenticate_ = true;
+	std::unique_ptr<BundleStore> store_;
+};
+
+/* Sizes around the one where the payload becomes a file. */
+std::string pattern(size_t size)
+{
+	std::string text(size, '\0');
+	for (size_t i = 0; i < size; i++)
+		text[i] = static_cast<char>(i * 131 + i / 251);
+	return text;
+}
+
+} // namespace
+
+TEST_F(Bundles, T_040_FilesOfAllSizesComeWhole)
+{
+	const fs::path bundle = make("A", "com.example.a");
+	for (const size_t size : {1ul, 4095ul, 4096ul, 65535ul, 65536ul, 65537ul, 70105ul, 1048576ul}) {
+		const std::string text = pattern(size);
+		write(bundle / "Contents/Resources/file", text);
+		const Answer answer = ask("com.example.a", "file");
+		EXPECT_EQ(answer.result, kOSReturnSuccess) << answer.reason;
+		EXPECT_EQ(answer.length, size);
+		EXPECT_EQ(content(answer), text) << size;
+		EXPECT_EQ(static_cast<bool>(answer.file), size > kext::longest_inline);
+	}
+}
+
+TEST_F(Bundles, T_041_EmptyFileHasNoPayload)
+{
+	write(make("A", "com.example.a") / "Contents/Resources/empty", "");
+	const Answer answer = ask("com.example.a", "empty");
+	EXPECT_EQ(answer.result, kOSReturnSuccess);
+	EXPECT_EQ(answer.length, 0u);
+	EXPECT_FALSE(answer.bytes);
+	EXPECT_FALSE(answer.file);
+}
+
+TEST_F(Bundles, T_042_MissingIsNotFound)
+{
+	make("A", "com.example.a");
+	EXPECT_EQ(ask("com.example.a", "none").result, kOSKextReturnNotFound);
+	EXPECT_EQ(ask("com.example.a", "none/none").result, kOSKextReturnNotFound);
+	EXPECT_EQ(ask("com.example.a", "logo.png/none").result, kOSKextReturnNotFound);
+	EXPECT_EQ(ask("com.example.none", "logo.png").result, kOSKextReturnNotFound);
+	EXPECT_EQ(ask("", "logo.png").result, kOSKextReturnNotFound);
+	EXPECT_FALSE(ask("com.example.a", "none").reason.empty());
+}
+
+TEST_F(Bundles, T_043_NamesThatAreRefused)
+{
+	make("A", "com.example.a");
+	const std::string with_nul("logo.png\0x", 10);
+	for (const std::string &name : {std::string(".DS_Store"), std::string(), with_nul})
+		EXPECT_EQ(ask("com.example.a", name).result, kOSKextReturnInvalidArgument) << name;
+}
+
+TEST_F(Bundles, T_044_NothingOutsideIsDelivered)
+{
+	const fs::path resources = make("A", "com.example.a") / "Contents/Resources";
+	write(top_ / "secret", "secret");
+	write(root_ / "A.kext/Contents/secret", "secret");
+	for (const char *name : {"/etc/passwd", "../secret", "../Info.plist", "a/../logo.png", "..", "a/..",
+				 "/", "//logo.png"})
+		EXPECT_EQ(ask("com.example.a", name).result, kOSKextReturnInvalidArgument) << name;
+	EXPECT_EQ(ask("com.example.a", "...").result, kOSKextReturnNotFound);
+
+	fs::create_symlink(top_ / "secret", resources / "absolute");
+	fs::create_symlink("../secret", resources / "up");
+	fs::create_symlink("../../../../secret", resources / "far");
+	fs::create_symlink("../Resources/logo.png", resources / "out-and-in");
+	fs::create_symlink("..", resources / "folder");
+	fs::create_symlink("loop", resources / "loop");
+	fs::create_symlink("/proc/self/root/etc/passwd", resources / "magic");
+	for (const char *name : {"absolute", "up", "far", "out-and-in", "folder/secret", "loop", "loop/x", "magic"})
+		EXPECT_EQ(ask("com.example.a", name).result, kOSKextReturnNotFound) << name;
+}
+
+TEST_F(Bundles, LinksThatStayInsideAreFollowed)
+{
+	const fs::path resources = make("A", "com.example.a") / "Contents/Resources";
+	write(resources / "a/b/file", "deep");
+	fs::create_symlink("logo.png", resources / "link");
+	fs::create_symlink("link", resources / "link2");
+	fs::create_symlink("a/b", resources / "ab");
+	fs::create_symlink("../../logo.png", resources / "a/b/up");
+	EXPECT_EQ(content(ask("com.example.a", "link2")), "picture");
+	EXPECT_EQ(content(ask("com.example.a", "ab/file")), "deep");
+	EXPECT_EQ(content(ask("com.example.a", "ab/up")), "picture");
+	EXPECT_EQ(content(ask("com.example.a", "a//b/./file")), "deep");
+}
+
+TEST_F(Bundles, OnlyRegularFilesAreDelivered)
+{
+	const fs::path resources = make("A", "com.example.a") / "Contents/Resources";
+	fs::create_directory(resources / "folder");
+	ASSERT_EQ(mkfifo((resources / "pipe").c_str(), 0644), 0);
+	EXPECT_EQ(ask("com.example.a", "folder").result, kOSKextReturnNotFound);
+	EXPECT_EQ(ask("com.example.a", "folder/").result, kOSKextReturnNotFound);
+	EXPECT_EQ(ask("com.example.a", ".").result, kOSKextReturnNotFound);
+	EXPECT_EQ(ask("com.example.a", "pipe").result, kOSKextReturnNotFound);
+}
+
+TEST_F(Bundles, T_045_WhatOthersMayChangeIsNotTrusted)
+{
+	const fs::path bundle = make("A", "com.example.a");
+	write(bundle / "Contents/Resources/sub/file", "x");
+	fs::create_symlink("sub/file", bundle / "Contents/Resources/link");
+	const fs::path parts[] = {root_,
+				  bundle,
+				  bundle / "Contents",
+				  bundle / "Contents/Info.plist",
+				  bundle / "Contents/Resources",
+				  bundle / "Contents/Resources/sub",
+				  bundle / "Contents/Resources/sub/file"};
+	for (const fs::path &part : parts) {
+		const mode_t mode = fs::is_directory(part) ? 0755 : 0644;
+		for (const mode_t bits : {020, 002}) {
+			ASSERT_EQ(chmod(part.c_str(), mode | bits), 0);
+			for (const char *name : {"sub/file", "link"}) {
+				/* A change of Info.plist is seen by the next scan. */
+				store_.reset();
+				EXPECT_EQ(ask("com.example.a", name).result, kOSKextReturnAuthentication)
+					<< part << " " << name;
+			}
+		}
+		ASSERT_EQ(chmod(part.c_str(), mode), 0);
+		for (const auto &[user, group] : {std::pair{1, 0}, std::pair{0, 1}}) {
+			ASSERT_EQ(chown(part.c_str(), static_cast<uid_t>(user), static_cast<gid_t>(group)), 0);
+			store_.reset();
+			EXPECT_EQ(ask("com.example.a", "sub/file").result, kOSKextReturnAuthentication) << part;
+		}
+		ASSERT_EQ(chown(part.c_str(), 0, 0), 0);
+		EXPECT_EQ(ask("com.example.a", "link").result, kOSReturnSuccess) << part;
+	}
+}
+
+TEST_F(Bundles, WithoutAuthenticationOwnersDoNotMatter)
+{
+	authenticate_ = false;
+	const fs::path bundle = make("A", "com.example.a");
+	ASSERT_EQ(chmod(bundle.c_str(), 0777), 0);
+	ASSERT_EQ(chown((bundle / "Contents/Info.plist").c_str(), 1, 1), 0);
+	EXPECT_EQ(content(ask("com.example.a", "logo.png")), "picture");
+}
+
+TEST_F(Bundles, TooLongIsNoResources)
+{
+	const fs::path bundle = make("A", "com.example.a");
+	EXPECT_EQ(ask("com.example.a", "logo.png", 7).result, kOSReturnSuccess);
+	EXPECT_EQ(ask("com.example.a", "logo.png", 6).result, kOSKextReturnNoResources);
+	EXPECT_EQ(ask("com.example.a", "logo.png", 0).result, kOSKextReturnNoResources);
+	/* T-094 */
+	write(bundle / "Contents/Resources/huge", "");
+	ASSERT_EQ(truncate((bundle / "Contents/Resources/huge").c_str(), (1ll << 32) + 3), 0);
+	EXPECT_EQ(ask("com.example.a", "huge", UINT32_MAX).result, kOSKextReturnNoResources);
+}
+
+TEST_F(Bundles, BrokenInfoPlistIsValidation)
+{
+	const std::string bad_type = "<key>CFBundlePackageType</key><string>APPL</string>";
+	const std::string bad_version = "<key>CFBundleVersion</key><integer>1</integer>";
+	write(root_ / "Type.kext/Contents/Info.plist", info("com.example.type", bad_type));
+	write(root_ / "Version.kext/Contents/Info.plist", info("com.example.version", bad_version));
+	write(root_ / "Garbage.kext/Contents/Info.plist", "<plist");
+	write(root_ / "Array.kext/Contents/Info.plist", "<plist version=\"1.0\"><array/></plist>");
+	write(root_ / "Empty.kext/Contents/Info.plist", "");
+	fs::create_directories(root_ / "Nothing.kext");
+	fs::create_directories(root_ / "Link.kext/Contents");
+	fs::create_symlink("/etc/passwd", root_ / "Link.kext/Contents/Info.plist");
+	for (const char *identifier : {"com.example.type", "com.example.version", "Garbage", "com.example.Garbage",
+				       "Array", "Empty", "com.example.Nothing", "Link"})
+		EXPECT_EQ(ask(identifier, "x").result, kOSKextReturnValidation) << identifier;
+}
+
+TEST_F(Bundles, BinaryPlistIsRead)
+{
+	plist_t dictionary = plist_new_dict();
+	plist_dict_set_item(dictionary, "CFBundleIdentifier", plist_new_string("com.example.binary"));
+	char *bytes = nullptr;
+	uint32_t length = 0;
+	plist_to_bin(dictionary, &bytes, &length);
+	ASSERT_NE(bytes, nullptr);
+	const fs::path bundle = make("B", "x");
+	write(bundle / "Contents/Info.plist", std::string(bytes, length));
+	free(bytes);
+	plist_free(dictionary);
+	EXPECT_EQ(content(ask("com.example.binary", "logo.png")), "picture");
+}
+
+TEST_F(Bundles, AnyBytesAsInfoPlistAreSurvived)
+{
+	const std::string good = info("com.example.a");
+	for (size_t size = 0; size < good.size(); size++)
+		(void)kext::parse_info_plist(good.substr(0, size));
+	for (size_t at = 0; at < good.size(); at++) {
+		std::string bad = good;
+		bad[at] ^= 0x15;
+		(void)kext::parse_info_plist(bad);
+	}
+	EXPECT_TRUE(kext::parse_info_plist(good).problem.empty());
+	EXPECT_FALSE(kext::parse_info_plist(info("")).problem.empty());
+}
+
+TEST_F(Bundles, TheFirstRootWins)
+{
+	make("A", "com.example.a");
+	const fs::path second = top_ / "second";
+	write(second / "A.kext/Contents/Info.plist", info("com.example.a"));
+	write(second / "A.kext/Contents/Resources/logo.png", "second");
+	write(second / "B.kext/Contents/Info.plist", info("com.example.b"));
+	write(second / "B.kext/Contents/Resources/logo.png", "b");
+	store_ = std::make_unique<BundleStore>(std::vector<std::string>{top_ / "missing", root_, second}, true);
+	EXPECT_EQ(content(ask("com.example.a", "logo.png")), "picture");
+	EXPECT_EQ(content(ask("com.example.b", "logo.png")), "b");
+}
+
+TEST_F(Bundles, NewBundlesAreFoundByTheNextMiss)
+{
+	EXPECT_EQ(ask("com.example.a", "logo.png").result, kOSKextReturnNotFound);
+	make("A", "com.example.a");
+	EXPECT_EQ(content(ask("com.example.a", "logo.png")), "picture");
+	/* In steps: a scan may come between any two of them. */
+	fs::create_directories(root_ / "B.kext");
+	EXPECT_NE(ask("com.example.b", "logo.png").result, kOSReturnSuccess);
+	write(root_ / "B.kext/Contents/Resources/logo.png", "b");
+	EXPECT_NE(ask("com.example.b", "logo.png").result, kOSReturnSuccess);
+	write(root_ / "B.kext/Contents/Info.plist", info("com.example.b"));
+	EXPECT_EQ(content(ask("com.example.b", "logo.png")), "b");
+}
+
+TEST_F(Bundles, RenamedAndRepairedBundlesAreFoundAgain)
+{
+	const fs::path bundle = make("A", "com.example.a");
+	EXPECT_EQ(content(ask("com.example.a", "logo.png")), "picture");
+	fs::rename(bundle, root_ / "Z.kext");
+	EXPECT_EQ(content(ask("com.example.a", "logo.png")), "picture");
+	fs::remove_all(root_ / "Z.kext");
+	EXPECT_EQ(ask("com.example.a", "logo.png").result, kOSKextReturnNotFound);
+	const fs::path again = make("A", "com.example.a");
+	ASSERT_EQ(chmod((again / "Contents/Info.plist").c_str(), 0666), 0);
+	store_.reset();
+	EXPECT_EQ(ask("com.example.a", "logo.png").result, kOSKextReturnAuthentication);
+	ASSERT_EQ(chmod((again / "Contents/Info.plist").c_str(), 0644), 0);
+	EXPECT_EQ(content(ask("com.example.a", "logo.png")), "picture");
+}
+
+TEST_F(Bundles, MissesDoNotScanAgainWhenNothingChanged)
+{
+	make("A", "com.example.a");
+	usleep(50000); /* stamps of just now say nothing */
+	(void)ask("com.example.none", "x");
+	const auto index = store().index();
+	for (int i = 0; i < 10; i++)
+		(void)ask("com.example.none", "x");
+	EXPECT_EQ(store().index(), index);
+}
+
+TEST_F(Bundles, FromMemoryGivesTheSameAnswers)
+{
+	const fs::path resources = make("A", "com.example.a") / "Contents/Resources";
+	write(resources / "big", pattern(100000));
+	const auto index = store().index();
+	Answer answer;
+	const auto at_once = [&](const char *identifier, const char *name) {
+		return kext::find_resource_at_once(*index, true, {identifier, name, 1 << 20, nullptr}, answer);
+	};
+	(void)ask("com.example.a", "logo.png");
+	if (at_once("com.example.a", "logo.png")) {
+		EXPECT_EQ(answer.result, kOSReturnSuccess);
+		EXPECT_EQ(content(answer), "picture");
+	}
+	EXPECT_FALSE(at_once("com.example.none", "logo.png"));
+	EXPECT_FALSE(at_once("com.example.a", "big"));
+	EXPECT_TRUE(at_once("com.example.a", "../x"));
+	EXPECT_EQ(answer.result, kOSKextReturnInvalidArgument);
+}
+
+TEST(ReplyPolicy, WhoeverAskedIsAnswered)
+{
+	EXPECT_FALSE(kext::second_answer(kOSReturnSuccess));
+	EXPECT_FALSE(kext::second_answer(kOSKextReturnNotFound));
+	EXPECT_EQ(kext::second_answer(kOSKextReturnBadData), kOSKextReturnBadData);
+	EXPECT_EQ(kext::second_answer(kOSKextReturnNoMemory), kOSKextReturnNoMemory);
+	EXPECT_EQ(kext::second_answer(kOSKextReturnNoResources), kOSKextReturnNoResources);
+	EXPECT_EQ(kext::second_answer(kOSKextReturnInvalidArgument), kOSKextReturnInternalError);
+	EXPECT_EQ(kext::second_answer(-1), kOSKextReturnInternalError);
+}
+
+TEST(ReplyPolicy, RefusedPayloadsBecomeErrorsAndTheRestWaits)
+{
+	std::vector<kext::Reply> replies;
+	for (uint64_t id = 1; id <= 4; id++) {
+		kextbridge_record record{};
+		record.header.id = id;
+		record.header.kind = KEXTD_RESOURCE;
+		record.identifier = record.name = "";
+		Answer answer;
+		answer.bytes.reset(new char[1]);
+		answer.length = 1;
+		replies.push_back({std::make_shared<kext::Job>(record), std::move(answer)});
+	}
+	auto wire = kext::wire_forms(replies);
+	ASSERT_EQ(wire.size(), 4u);
+	EXPECT_EQ(wire[0].flags, KEXTD_REPLY_RESULT | KEXTD_REPLY_DATA);
+	wire[0].status = kOSReturnSuccess;
+	wire[1].status = kOSKextReturnNoMemory;
+	wire[2].status = kOSKextReturnNotFound;
+	kext::settle(replies, wire, 3);
+	ASSERT_EQ(replies.size(), 2u);
+	EXPECT_EQ(replies[0].job->id, 2u);
+	EXPECT_EQ(replies[0].answer.result, kOSKextReturnNoMemory);
+	EXPECT_FALSE(replies[0].answer.bytes);
+	EXPECT_EQ(replies[1].job->id, 4u);
+	EXPECT_TRUE(replies[1].answer.bytes);
+}
