@@ -67,10 +67,19 @@ private:
 		watcher->add_option("-n,--count", count_, "End after N lines")->type_name("N")->check(CLI::PositiveNumber);
 	}
 
+	int ask()
+	{
+		if (common_.json && request_.output && *request_.output == "-") {
+			note("request: --json needs stdout for itself: not with -o -");
+			return ExitUsage;
+		}
+		return request(common_, request_);
+	}
+
 	void add_request()
 	{
 		CLI::App *asker = command("request", "Ask for a resource as a driver would",
-					  [this] { return request(common_, request_); });
+					  [this] { return ask(); });
 		asker->add_option("identifier", request_.identifier, "The bundle's identifier")->required();
 		asker->add_option("name", request_.name, "The resource's name")->required();
 		CLI::Option *output = asker->add_option("-o,--output", request_.output,
@@ -88,7 +97,7 @@ private:
 		asker->add_flag("--hold", request_.hold,
 				"Never hand it to kextd: print its tag and wait until `kextctl cancel` ends it")
 			->excludes(output);
-		asker->final_callback([this] {
+		asker->parse_complete_callback([this] {
 			if (common_.json && request_.output && *request_.output == "-")
 				throw CLI::ValidationError("--json", "needs stdout for itself: not with -o -");
 		});

@@ -11,7 +11,6 @@
 #include <sys/statfs.h>
 
 #include "log.hpp"
-#include "trust.hpp"
 
 namespace kext {
 
@@ -108,6 +107,7 @@ void read_info(Bundle &bundle, int contents, bool authenticate)
 	if (!info || fstat(info.get(), &status) != 0 || !S_ISREG(status.st_mode))
 		return fail(bundle, Bundle::Verdict::Invalid, "Contents/Info.plist is missing or no regular file");
 
+	bundle.info = Stamp::of(status);
 	std::string content;
 	if (const char *problem = read_small(info.get(), status.st_size, content))
 		return fail(bundle, Bundle::Verdict::Invalid, std::string("Contents/Info.plist ") + problem);
@@ -144,45 +144,26 @@ Identity parse_info_plist(std::string_view content)
 	return identity;
 }
 
-BundleIndex::Stamp BundleIndex::Stamp::of(std::string path)
-{
-	Stamp stamp;
-	struct stat status {};
-	if (lstat(path.c_str(), &status) == 0) {
-		stamp.exists = true;
-		stamp.device = status.st_dev;
-		stamp.inode = status.st_ino;
-		stamp.changed = status.st_ctim;
-	}
-	stamp.path = std::move(path);
-	return stamp;
-}
-
-bool BundleIndex::Stamp::operator==(const Stamp &other) const
-{
-	return exists == other.exists && device == other.device && inode == other.inode &&
-	       nanoseconds(changed) == nanoseconds(other.changed);
-}
-
 /*
  * A file system's clock moves in steps of some milliseconds: what changes twice within one step has the
  * same stamp both times. A stamp as young as that says nothing.
  */
 void BundleIndex::remember(std::string path)
 {
-	Stamp stamp = Stamp::of(std::move(path));
+	const Stamp stamp = Stamp::at(AT_FDCWD, path.c_str());
 	const int64_t age = nanoseconds(started_) - nanoseconds(stamp.changed);
 	if (stamp.exists && age < racy_ns && age > -1'000'000'000)
 		racy_ = true;
-	stamps_.push_back(std::move(stamp));
+	stamps_.emplace_back(std::move(path), stamp);
 }
 
 bool BundleIndex::outdated() const
 {
 	if (racy_)
 		return true;
-	return std::any_of(stamps_.begin(), stamps_.end(),
-			   [](const Stamp &stamp) { return !(Stamp::of(stamp.path) == stamp); });
+	return std::any_of(stamps_.begin(), stamps_.end(), [](const auto &entry) {
+		return !(Stamp::at(AT_FDCWD, entry.first.c_str()) == entry.second);
+	});
 }
 
 const Bundle *BundleIndex::find(std::string_view identifier) const

@@ -6,9 +6,10 @@
 #include <mutex>
 #include <string>
 #include <string_view>
-#include <sys/stat.h>
 #include <unordered_map>
 #include <vector>
+
+#include "trust.hpp"
 
 namespace kext {
 
@@ -24,6 +25,7 @@ struct Bundle {
 	std::string folder;	/* NAME.kext */
 	Verdict verdict = Verdict::Good;
 	std::string problem; /* why it is not good, for people */
+	Stamp info;	     /* of Info.plist */
 	bool local = false;  /* on a file system of this machine: a read never waits for somebody else */
 
 	std::string path() const { return root + "/" + folder; }
@@ -52,18 +54,6 @@ public:
 	const std::vector<std::unique_ptr<Bundle>> &bundles() const { return bundles_; }
 
 private:
-	/* What a path was when it was looked at. */
-	struct Stamp {
-		std::string path;
-		bool exists = false;
-		dev_t device = 0;
-		ino_t inode = 0;
-		timespec changed{};
-
-		static Stamp of(std::string path);
-		bool operator==(const Stamp &other) const;
-	};
-
 	void scan_root(const std::string &root, bool authenticate);
 	void add(std::unique_ptr<Bundle> bundle);
 	void remember(std::string path);
@@ -71,7 +61,7 @@ private:
 	std::vector<std::unique_ptr<Bundle>> bundles_;
 	std::unordered_map<std::string_view, const Bundle *> by_identifier_;
 	std::unordered_map<std::string_view, const Bundle *> by_folder_; /* those without an identifier */
-	std::vector<Stamp> stamps_;
+	std::vector<std::pair<std::string, Stamp>> stamps_; /* of all paths that a scan depends on */
 	timespec started_{};
 	bool racy_ = false;
 };

@@ -93,10 +93,22 @@ Answer refuse_bundle(const Bundle &bundle)
 	return Answer::refusal(result, bundle.path() + ": " + bundle.problem);
 }
 
-/* One look at one index. False: a scan may change the answer; `answer` is what holds without one. */
-bool look(const BundleIndex &index, bool authenticate, const Query &query, Answer &answer)
+Opened open_in(OpenFolder &folder, const Bundle &bundle, const Query &query, bool authenticate, Reach reach)
 {
-	const Bundle *bundle = index.find(query.identifier);
+	if (folder.bundle != &bundle) {
+		Opened resources = open_resources(bundle, authenticate, reach);
+		if (resources.outcome != Opened::Outcome::Found)
+			return resources;
+		folder.bundle = &bundle;
+		folder.resources = std::move(resources.file);
+	}
+	return open_resource(bundle, folder.resources.get(), query.name, authenticate, reach);
+}
+
+/* One look at folder.index. False: a scan may change the answer; `answer` is what holds without one. */
+bool look(const Query &query, bool authenticate, OpenFolder &folder, Answer &answer)
+{
+	const Bundle *bundle = folder.index->find(query.identifier);
 	if (!bundle) {
 		answer = Answer::refusal(kOSKextReturnNotFound, "no bundle has this identifier");
 		return false;
@@ -107,10 +119,9 @@ bool look(const BundleIndex &index, bool authenticate, const Query &query, Answe
 	}
 	/* A file that changes under us gets a second chance: somebody is just installing it. */
 	for (int tries = 0; tries < 2; tries++) {
-		Opened opened = open_resource(*bundle, query.name, authenticate, Reach::Anywhere);
-		if (opened.outcome == Opened::Outcome::NoFolder) {
-			answer = Answer::refusal(kOSKextReturnNotFound,
-						 bundle->path() + "/Contents/Resources does not exist");
+		Opened opened = open_in(folder, *bundle, query, authenticate, Reach::Anywhere);
+		if (opened.outcome == Opened::Outcome::Moved) {
+			answer = Answer::refusal(kOSKextReturnNotFound, bundle->path() + " has no Contents/Resources");
 			return false;
 		}
 		if (opened.outcome == Opened::Outcome::Refused) {
@@ -126,6 +137,14 @@ bool look(const BundleIndex &index, bool authenticate, const Query &query, Answe
 			return true;
 	}
 	return true;
+}
+
+/* The index of the moment; what was opened by another one is forgotten. */
+void use_index(const BundleStore &store, OpenFolder &folder)
+{
+	auto index = store.index();
+	if (folder.index != index)
+		folder = OpenFolder{std::move(index), nullptr, {}};
 }
 
 } // namespace
@@ -149,29 +168,32 @@ const char *refuse_name(std::string_view name)
 	return nullptr;
 }
 
-Answer find_resource(BundleStore &store, const Query &query)
+Answer find_resource(BundleStore &store, const Query &query, OpenFolder &folder)
 {
 	if (const char *problem = refuse_name(query.name))
 		return Answer::refusal(kOSKextReturnInvalidArgument, problem);
 	Answer answer;
-	auto index = store.index();
-	if (look(*index, store.authenticate(), query, answer))
+	use_index(store, folder);
+	if (look(query, store.authenticate(), folder, answer))
 		return answer;
-	if (store.refresh(index))
-		look(*store.index(), store.authenticate(), query, answer);
+	if (store.refresh(folder.index)) {
+		use_index(store, folder);
+		look(query, store.authenticate(), folder, answer);
+	}
 	return answer;
 }
 
-bool find_resource_at_once(const BundleIndex &index, bool authenticate, const Query &query, Answer &answer)
+bool find_resource_at_once(const BundleStore &store, const Query &query, OpenFolder &folder, Answer &answer)
 {
 	if (const char *problem = refuse_name(query.name)) {
 		answer = Answer::refusal(kOSKextReturnInvalidArgument, problem);
 		return true;
 	}
-	const Bundle *bundle = index.find(query.identifier);
+	use_index(store, folder);
+	const Bundle *bundle = folder.index->find(query.identifier);
 	if (!bundle || bundle->verdict != Bundle::Verdict::Good || !bundle->local)
 		return false;
-	Opened opened = open_resource(*bundle, query.name, authenticate, Reach::CachedOnly);
+	Opened opened = open_in(folder, *bundle, query, store.authenticate(), Reach::CachedOnly);
 	switch (opened.outcome) {
 	case Opened::Outcome::Found:
 		return take_payload(opened, query, Reach::CachedOnly, answer);

@@ -43,14 +43,24 @@ struct Query {
 	const std::atomic<bool> *cancelled = nullptr; /* may be NULL */
 };
 
-/* Answers a query; may read the disk and scan the bundles again. Never throws but std::bad_alloc. */
-Answer find_resource(BundleStore &store, const Query &query);
+/*
+ * The Resources folder that was used last. Requests that come together share it, so that its path is walked
+ * and checked once for all of them; it must not live longer than they do.
+ */
+struct OpenFolder {
+	std::shared_ptr<const BundleIndex> index;
+	const Bundle *bundle = nullptr;
+	UniqueFd resources;
+};
+
+/* Answers a query; may read the disk and scan the bundles again. Throws nothing but std::bad_alloc. */
+Answer find_resource(BundleStore &store, const Query &query, OpenFolder &folder);
 
 /*
- * Answers a query if that needs nothing but memory of this machine. False: it does, or it is a refusal that
- * a fresh look at the disk could change; find_resource() must be asked, on a thread that may wait.
+ * Answers a query if that needs nothing but memory of this machine. False: it does, or a fresh look at the
+ * disk could change the answer; find_resource() must be asked, on a thread that may wait.
  */
-bool find_resource_at_once(const BundleIndex &index, bool authenticate, const Query &query, Answer &answer);
+bool find_resource_at_once(const BundleStore &store, const Query &query, OpenFolder &folder, Answer &answer);
 
 /* Whether a resource's name may be looked for at all: the reason if not. */
 const char *refuse_name(std::string_view name);

@@ -137,6 +137,7 @@ int Server::dispatch(const kextbridge_batch &batch, Replies &replies)
 {
 	size_t offset = 0;
 	kextbridge_record record;
+	OpenFolder folder;
 	int more;
 	while ((more = kextbridge_record_next(batch.buffer, batch.used, &offset, &record)) > 0) {
 		if (record.header.kind == KEXTD_CANCEL) {
@@ -144,21 +145,21 @@ int Server::dispatch(const kextbridge_batch &batch, Replies &replies)
 			modules_.cancel(record.header.id);
 			continue;
 		}
-		take(std::make_shared<Job>(record), replies);
+		take(std::make_shared<Job>(record), replies, folder);
 	}
 	if (more < 0)
 		log::error("the kernel's record at byte {} of {} is malformed", offset, batch.used);
 	return more;
 }
 
-void Server::take(const JobPtr &job, Replies &replies)
+void Server::take(const JobPtr &job, Replies &replies, OpenFolder &folder)
 {
 	if (job->attempt)
 		log::warning("{}: {} daemon{} ended with it in hand", label(*job), job->attempt,
 			     job->attempt == 1 ? "" : "s");
 	switch (job->kind) {
 	case KEXTD_RESOURCE:
-		return take_resource(job, replies);
+		return take_resource(job, replies, folder);
 	case KEXTD_LOAD:
 	case KEXTD_UNLOAD:
 		if (!modules_.add(key_of(*job), job))
@@ -170,14 +171,14 @@ void Server::take(const JobPtr &job, Replies &replies)
 	}
 }
 
-void Server::take_resource(const JobPtr &job, Replies &replies)
+void Server::take_resource(const JobPtr &job, Replies &replies, OpenFolder &folder)
 {
 	const std::string key = key_of(*job);
 	Held held;
 	for (const Reply &reply : replies)
 		held.add(reply.answer);
 	const bool late = !replies.empty() && steady_clock::now() - replies.front().job->fetched >= longest_held;
-	if (!late && !held.enough() && resources_.idle(key) && answer_at_once(job, replies))
+	if (!late && !held.enough() && resources_.idle(key) && answer_at_once(job, replies, folder))
 		return;
 
 	/* The pool may be faster than this thread's next exchange: what came before must not come after. */
@@ -189,11 +190,11 @@ void Server::take_resource(const JobPtr &job, Replies &replies)
 		serve({job});
 }
 
-bool Server::answer_at_once(const JobPtr &job, Replies &replies)
+bool Server::answer_at_once(const JobPtr &job, Replies &replies, OpenFolder &folder)
 {
 	Answer answer;
 	const Query query{job->identifier, job->name, job->max_length, nullptr};
-	if (!find_resource_at_once(*store_.index(), store_.authenticate(), query, answer))
+	if (!find_resource_at_once(store_, query, folder, answer))
 		return false;
 	report(*job, answer);
 	replies.push_back({job, std::move(answer)});
@@ -204,10 +205,11 @@ void Server::serve(const std::vector<JobPtr> &jobs)
 {
 	Replies replies;
 	Held held;
+	OpenFolder folder;
 	for (const JobPtr &job : jobs) {
 		if (job->cancelled.load(std::memory_order_relaxed))
 			continue;
-		Answer given = answer(*job);
+		Answer given = answer(*job, folder);
 		if (job->cancelled.load(std::memory_order_relaxed) && job->kind == KEXTD_RESOURCE)
 			continue;
 		report(*job, given);
@@ -216,12 +218,13 @@ void Server::serve(const std::vector<JobPtr> &jobs)
 		if (held.enough()) {
 			submit(replies);
 			held = Held();
+			folder = OpenFolder();
 		}
 	}
 	submit(replies);
 }
 
-Answer Server::answer(const Job &job)
+Answer Server::answer(const Job &job, OpenFolder &folder)
 {
 	try {
 		switch (job.kind) {
@@ -230,7 +233,7 @@ Answer Server::answer(const Job &job)
 		case KEXTD_UNLOAD:
 			return unload_module(job.name);
 		default:
-			return find_resource(store_, {job.identifier, job.name, job.max_length, &job.cancelled});
+			return find_resource(store_, {job.identifier, job.name, job.max_length, &job.cancelled}, folder);
 		}
 	} catch (const std::bad_alloc &) {
 		return Answer::refusal(kOSKextReturnNoMemory, "out of memory");

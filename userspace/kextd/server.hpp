@@ -42,11 +42,11 @@ private:
 
 	int exchange(Replies &replies, std::vector<uint64_t> &buffer, kextbridge_batch &batch);
 	int dispatch(const kextbridge_batch &batch, Replies &replies);
-	void take(const JobPtr &job, Replies &replies);
-	void take_resource(const JobPtr &job, Replies &replies);
-	bool answer_at_once(const JobPtr &job, Replies &replies);
+	void take(const JobPtr &job, Replies &replies, OpenFolder &folder);
+	void take_resource(const JobPtr &job, Replies &replies, OpenFolder &folder);
+	bool answer_at_once(const JobPtr &job, Replies &replies, OpenFolder &folder);
 	void serve(const std::vector<JobPtr> &jobs);
-	Answer answer(const Job &job);
+	Answer answer(const Job &job, OpenFolder &folder);
 	void report(const Job &job, const Answer &answer) const;
 	void submit(Replies &replies);
 	void report_bundles() const;

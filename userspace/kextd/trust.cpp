@@ -39,4 +39,21 @@ const char *distrust(const struct stat &status)
 	return nullptr;
 }
 
+Stamp Stamp::of(const struct stat &status)
+{
+	return {true, status.st_dev, status.st_ino, status.st_ctim};
+}
+
+Stamp Stamp::at(int directory, const char *path)
+{
+	struct stat status {};
+	return fstatat(directory, path, &status, AT_SYMLINK_NOFOLLOW) == 0 ? of(status) : Stamp();
+}
+
+bool Stamp::operator==(const Stamp &other) const
+{
+	return exists == other.exists && device == other.device && inode == other.inode &&
+	       changed.tv_sec == other.changed.tv_sec && changed.tv_nsec == other.changed.tv_nsec;
+}
+
 } // namespace kext

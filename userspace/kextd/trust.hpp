@@ -27,4 +27,16 @@ int open_component(int directory, const char *name, int flags, Reach reach);
  */
 const char *distrust(const struct stat &status);
 
+/* What a file was when it was looked at; any change of content, owner or mode gives another one. */
+struct Stamp {
+	bool exists = false;
+	dev_t device = 0;
+	ino_t inode = 0;
+	timespec changed{};
+
+	static Stamp of(const struct stat &status);
+	static Stamp at(int directory, const char *path);
+	bool operator==(const Stamp &other) const;
+};
+
 } // namespace kext

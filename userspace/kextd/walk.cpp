@@ -48,16 +48,24 @@ OSReturn result_of(int error)
 	}
 }
 
+/* Distrust of what is open at `fd`; `status` is filled. */
+const char *check(int fd, bool authenticate, struct stat &status)
+{
+	if (fstat(fd, &status) != 0)
+		return "cannot be examined";
+	return authenticate ? distrust(status) : nullptr;
+}
+
 class Walk {
 public:
-	Walk(const Bundle &bundle, bool authenticate, Reach reach)
-	    : bundle_(bundle), authenticate_(authenticate), reach_(reach)
+	Walk(const Bundle &bundle, int resources, bool authenticate, Reach reach)
+	    : bundle_(bundle), resources_(resources), authenticate_(authenticate), reach_(reach)
 	{
 	}
 
 	Opened run(std::string_view name)
 	{
-		Opened opened = enter_resources();
+		Opened opened = outcome(Opened::Outcome::Going);
 		queue(name);
 		while (opened.outcome == Opened::Outcome::Going) {
 			if (parts_.empty())
@@ -96,7 +104,7 @@ private:
 
 	std::string path(std::string_view last = {}) const
 	{
-		std::string text = bundle_.root;
+		std::string text = bundle_.path() + "/Contents/Resources";
 		for (const Folder &folder : folders_)
 			text.append("/").append(folder.name);
 		if (!last.empty())
@@ -104,45 +112,11 @@ private:
 		return text;
 	}
 
-	int top() const { return folders_.back().fd.get(); }
-
-	/* Distrust of what is open at `fd`; `status` is filled. */
-	const char *check(int fd, struct stat &status) const
-	{
-		if (fstat(fd, &status) != 0)
-			return "cannot be examined";
-		return authenticate_ ? distrust(status) : nullptr;
-	}
-
-	Opened enter_resources()
-	{
-		struct stat status {};
-		UniqueFd root(::open(bundle_.root.c_str(), open_folder | O_CLOEXEC));
-		if (!root)
-			return outcome(Opened::Outcome::NoFolder);
-		if (const char *problem = check(root.get(), status))
-			return refuse(kOSKextReturnAuthentication, bundle_.root + " " + problem);
-
-		UniqueFd at = std::move(root);
-		for (const char *name : {bundle_.folder.c_str(), "Contents", "Resources"}) {
-			const int fd = open_component(at.get(), name, open_folder, reach_);
-			if (fd == -EAGAIN)
-				return outcome(Opened::Outcome::NotCached);
-			if (fd < 0)
-				return outcome(Opened::Outcome::NoFolder);
-			at.reset(fd);
-			folders_.push_back({UniqueFd(), name});
-			if (const char *problem = check(fd, status))
-				return refuse(kOSKextReturnAuthentication, path() + " " + problem);
-		}
-		folders_.back().fd = std::move(at);
-		resources_ = folders_.size();
-		return outcome(Opened::Outcome::Going);
-	}
+	int top() const { return folders_.empty() ? resources_ : folders_.back().fd.get(); }
 
 	Opened leave()
 	{
-		if (folders_.size() == resources_)
+		if (folders_.empty())
 			return refuse(kOSKextReturnNotFound, path() + ": a link leaves this folder");
 		folders_.pop_back();
 		return outcome(Opened::Outcome::Going);
@@ -155,7 +129,7 @@ private:
 			return not_opened(name, -fd);
 		UniqueFd folder(fd);
 		struct stat status {};
-		if (const char *problem = check(fd, status))
+		if (const char *problem = check(fd, authenticate_, status))
 			return refuse(kOSKextReturnAuthentication, path(name) + " " + problem);
 		if (folders_.size() > PATH_MAX / 2)
 			return refuse(kOSKextReturnNotFound, path(name) + " is too deep");
@@ -171,7 +145,7 @@ private:
 		Opened opened = outcome(Opened::Outcome::Found);
 		opened.file.reset(fd);
 		struct stat status {};
-		const char *problem = check(fd, status);
+		const char *problem = check(fd, authenticate_, status);
 		if (!S_ISREG(status.st_mode))
 			return refuse(kOSKextReturnNotFound, path(name) + " is no regular file");
 		if (problem)
@@ -209,19 +183,48 @@ private:
 	}
 
 	const Bundle &bundle_;
+	const int resources_;
 	const bool authenticate_;
 	const Reach reach_;
-	std::vector<Folder> folders_; /* bundle, Contents, Resources, then what the name leads through */
-	size_t resources_ = 0;
+	std::vector<Folder> folders_; /* beneath Resources */
 	std::vector<std::string> parts_;
 	int links_ = 0;
 };
 
 } // namespace
 
-Opened open_resource(const Bundle &bundle, std::string_view name, bool authenticate, Reach reach)
+Opened open_resources(const Bundle &bundle, bool authenticate, Reach reach)
 {
-	return Walk(bundle, authenticate, reach).run(name);
+	Opened opened = outcome(Opened::Outcome::Found);
+	struct stat status {};
+	opened.file.reset(::open(bundle.root.c_str(), open_folder | O_CLOEXEC));
+	if (!opened.file)
+		return outcome(Opened::Outcome::Moved);
+	if (const char *problem = check(opened.file.get(), authenticate, status))
+		return refuse(kOSKextReturnAuthentication, bundle.root + " " + problem);
+
+	std::string path = bundle.root;
+	for (const char *name : {bundle.folder.c_str(), "Contents", "Resources"}) {
+		/* Whoever changes Info.plist may have made another bundle of it. */
+		const bool in_contents = *name == 'R';
+		if (in_contents && !(Stamp::at(opened.file.get(), "Info.plist") == bundle.info))
+			return outcome(Opened::Outcome::Moved);
+		const int fd = open_component(opened.file.get(), name, open_folder, reach);
+		if (fd == -EAGAIN)
+			return outcome(Opened::Outcome::NotCached);
+		if (fd < 0)
+			return outcome(Opened::Outcome::Moved);
+		opened.file.reset(fd);
+		path.append("/").append(name);
+		if (const char *problem = check(fd, authenticate, status))
+			return refuse(kOSKextReturnAuthentication, path + " " + problem);
+	}
+	return opened;
+}
+
+Opened open_resource(const Bundle &bundle, int resources, std::string_view name, bool authenticate, Reach reach)
+{
+	return Walk(bundle, resources, authenticate, reach).run(name);
 }
 
 } // namespace kext

@@ -12,7 +12,7 @@ struct Opened {
 	enum class Outcome {
 		Found,
 		Refused,   /* `refusal` says why */
-		NoFolder,  /* the bundle or its Resources is not where the index says */
+		Moved,	   /* the bundle is not what the index says: scan again */
 		NotCached, /* Reach::CachedOnly does not suffice */
 		Going,	   /* not at the end of the name yet; never returned */
 	};
@@ -27,6 +27,11 @@ struct Opened {
  * Links are followed by hand, so that they cannot leave Resources and the folders they lead through are
  * checked too.
  */
-Opened open_resource(const Bundle &bundle, std::string_view name, bool authenticate, Reach reach);
+
+/* The Resources of a bundle: `file` is the folder. */
+Opened open_resources(const Bundle &bundle, bool authenticate, Reach reach);
+
+/* A file beneath the folder that open_resources() has opened. */
+Opened open_resource(const Bundle &bundle, int resources, std::string_view name, bool authenticate, Reach reach);
 
 } // namespace kext

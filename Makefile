@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# The one entry point: `make help`.
+
+KERNEL ?= 6.12
+TEST_KERNELS ?= 6.1 6.12
+ALL_KERNELS := 6.1 6.12 6.1-cloud 6.12-cloud 6.1-rt 6.12-rt
+
+# Headers of KERNEL from the cache, unless the caller has others.
+KDIR ?= $(shell scripts/kernel headers $(KERNEL))
+release = $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' "$(KDIR)/include/generated/utsrelease.h")
+kbuild = $(MAKE) --no-print-directory -C "$(KDIR)" M="$(CURDIR)/.build/$(release)" KEXTBRIDGE_DIR="$(CURDIR)" \
+	PAHOLE="$(CURDIR)/scripts/pahole-nocxx"
+
+.PHONY: help all deps test-deps modules drivers userspace run test host vm conformance bench lint clean install
+
+help:
+	@echo 'make run            install what is missing, build, boot a stock kernel, tell the story (KERNEL=6.1 for another)'
+	@echo 'make test           all tests: host ring, gate, VM ring on $(TEST_KERNELS)'
+	@echo 'make host           the host ring alone: plain, ASan+UBSan, TSan; seconds'
+	@echo 'make vm KERNEL=K    the VM ring on one kernel: $(ALL_KERNELS)'
+	@echo 'make conformance    a line per assertion, from the results of this commit'
+	@echo 'make bench          instructions per request, cancel, retain; memory per request'
+	@echo 'make lint           layers, shellcheck, clang-format, thread-safety analysis'
+	@echo 'make modules        kextbridge.ko for KDIR=<kernel headers> or KERNEL=K, into .build/<release>'
+	@echo 'make userspace      libkextbridge, kextd, kextctl, into userspace/build'
+	@echo 'make install        user space and the SDK, into DESTDIR and PREFIX'
+	@echo 'make clean          all that was built; the cache stays'
+
+all: modules drivers userspace
+
+deps:
+	@scripts/install-deps build
+
+test-deps:
+	@scripts/install-deps build test
+
+# The sources are linked into a folder per kernel, so that several kernels can be built side by side.
+modules:
+	@test -n "$(release)" || { echo "no kernel headers in KDIR=$(KDIR)" >&2; exit 1; }
+	@mkdir -p .build/$(release) && cp -rsfn $(CURDIR)/Kbuild $(CURDIR)/module $(CURDIR)/shim .build/$(release)/
+	@$(kbuild) modules
+
+drivers: modules
+	@$(MAKE) --no-print-directory -C selftests/drivers/sample KEXTBRIDGE="$(CURDIR)" KDIR="$(KDIR)" \
+		OUT="$(CURDIR)/.build/$(release)/drivers/sample"
+
+userspace:
+	@$(MAKE) --no-print-directory -C userspace
+
+run: deps
+	@scripts/kernel get $(KERNEL)
+	@$(MAKE) --no-print-directory -s drivers userspace KERNEL=$(KERNEL)
+	@scripts/run --kernel $(KERNEL)
+
+test: test-deps
+	@scripts/test
+
+host:
+	@$(MAKE) --no-print-directory -C selftests/host test
+
+vm:
+	@$(MAKE) --no-print-directory -s drivers userspace KERNEL=$(KERNEL)
+	@selftests/run-vm $(KERNEL)
+
+conformance:
+	@selftests/conformance
+
+bench: deps
+	@scripts/kernel get $(KERNEL)
+	@$(MAKE) --no-print-directory -s drivers userspace KERNEL=$(KERNEL)
+	@selftests/bench/run $(KERNEL)
+
+lint:
+	@scripts/lint
+
+clean:
+	rm -rf .build
+	@$(MAKE) --no-print-directory -C userspace clean
+
+install:
+	@$(MAKE) --no-print-directory -C userspace install
+	install -d $(DESTDIR)$(or $(PREFIX),/usr/local)/share/kextbridge/scripts
+	cp -r shim/include --parents $(DESTDIR)$(or $(PREFIX),/usr/local)/share/kextbridge/
+	cp scripts/driver.mk scripts/Makefile.cxx scripts/pahole-nocxx $(DESTDIR)$(or $(PREFIX),/usr/local)/share/kextbridge/scripts/
