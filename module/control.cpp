@@ -5,6 +5,7 @@
 #include "daemon.hpp"
 #include "in_flight.hpp"
 #include "load.hpp"
+#include "payload.hpp"
 #include "text.hpp"
 #include "unload.hpp"
 #include "wire.hpp"
@@ -146,6 +147,9 @@ static void snapshot_locked(kextbridge_status &status) KEXTBRIDGE_REQUIRES(core.
 static int status(ControlFile &file, kextbridge_status &args)
 {
 	u32 size = args.size;
+
+	if (args.reserved)
+		return -SHIM_EINVAL;
 	Guard guard(core.requests);
 
 	snapshot_locked(args);
@@ -316,7 +320,7 @@ static int cancel(kextbridge_tag &args)
 	if (args.flags)
 		return -SHIM_EINVAL;
 	for (;;) {
-		Ref<Request> dropped;
+		OwnedPayload dropped;
 		{
 			Guard guard(core.requests);
 			Request *found = find_locked(args.tag);
@@ -336,6 +340,9 @@ static int cancel(kextbridge_tag &args)
 				if (args.result)
 					return 0;
 				found->cancelled = true;
+				dropped.data = found->data;
+				found->data = nullptr;
+				found->length = 0;
 				core.stats.cancelled++;
 				shim_trace_cancel(found->tag, 0, kOSReturnSuccess);
 				keep_result_locked(file, *found);
@@ -359,14 +366,18 @@ static bool may_manage(const file *opened)
 
 static int retain(kextbridge_tag &args)
 {
+	if (args.flags)
+		return -SHIM_EINVAL;
 	args.result = OSKextRetainKextWithLoadTag(args.tag);
-	return args.flags ? -SHIM_EINVAL : 0;
+	return 0;
 }
 
 static int release(kextbridge_tag &args)
 {
+	if (args.flags)
+		return -SHIM_EINVAL;
 	args.result = OSKextReleaseKextWithLoadTag(args.tag);
-	return args.flags ? -SHIM_EINVAL : 0;
+	return 0;
 }
 
 static int unload(kextbridge_tag &args)

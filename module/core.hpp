@@ -22,7 +22,7 @@ struct Core {
 	workqueue_struct *workqueue = nullptr;
 
 	// in_flight.cpp
-	u32 next_tag KEXTBRIDGE_GUARDED_BY(requests) = 0;
+	u32 next_tag KEXTBRIDGE_GUARDED_BY(requests) = 1;
 	u32 tag_wraps KEXTBRIDGE_GUARDED_BY(requests) = 0;
 	List<Request, &Request::queue_node> pending KEXTBRIDGE_GUARDED_BY(requests);
 	timerqueue_head deadlines KEXTBRIDGE_GUARDED_BY(requests);

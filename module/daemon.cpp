@@ -101,7 +101,7 @@ static bool fetchable_locked(Session &session) KEXTBRIDGE_REQUIRES(core.requests
 
 	if (!session.notices.empty())
 		return true;
-	return head && !session.alone_locked() && (!head->suspect || session.in_hand.empty());
+	return head && !session.full_locked() && !session.alone_locked() && (!head->suspect || session.in_hand.empty());
 }
 
 // The next record that may be handed out, taken off its queue with a reference; null when there is none or it is
@@ -222,7 +222,7 @@ static int fetch(Session &session, kextd_exchange &args, u64 arg)
 		for (u32 i = 0; i < batch.count; i++)
 			batch.items[i].request->put();
 		if (err)
-			return err;
+			return args.request_count ? 0 : err; // earlier batches are with the caller already
 		if (batch.count < kFetchBatch)
 			return 0;
 	}

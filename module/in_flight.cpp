@@ -9,6 +9,8 @@
 namespace kextbridge {
 
 constexpr u32 kExpireBatch = 64; // deadlines handled per hold of the lock
+// Beyond this the timer wheel rounds up by an eighth: a longer wait goes in steps, each of which ends in time.
+constexpr u64 kExactDelayNs = 50 * kNanosecondsPerMs;
 
 Ref<Request> Request::make(Kind kind, const char *identifier, u32 identifier_length, const char *name, u32 name_length,
 			   unsigned int gfp)
@@ -39,12 +41,16 @@ void Request::destroy(Request *request)
 
 OSReturn allocate_tag_locked(Request &request)
 {
-	int err = core.requests.alloc_locked(&request.tag, &request, 1, kOSKextRequestTagInvalid - 1, &core.next_tag);
+	constexpr u32 last = kOSKextRequestTagInvalid - 1;
+	int err = core.requests.alloc_locked(&request.tag, &request, last, &core.next_tag);
 
-	if (err < 0)
-		return err == -SHIM_ENOMEM ? kOSKextReturnNoMemory : kOSKextReturnNoResources;
-	if (err == 1)
+	if (err == -SHIM_EBUSY) {
 		core.tag_wraps++;
+		core.next_tag = 1;
+		err = core.requests.alloc_locked(&request.tag, &request, last, &core.next_tag);
+	}
+	if (err)
+		return err == -SHIM_ENOMEM ? kOSKextReturnNoMemory : kOSKextReturnNoResources;
 	return kOSReturnSuccess;
 }
 
@@ -52,8 +58,10 @@ static void arm_deadline_locked(u64 expires_ns, u64 now_ns) KEXTBRIDGE_REQUIRES(
 {
 	if (core.deadline_armed_ns && core.deadline_armed_ns <= expires_ns)
 		return;
+	u64 delay = expires_ns > now_ns ? expires_ns - now_ns : 0;
+
 	core.deadline_armed_ns = expires_ns;
-	core.deadline_work.arm(core.workqueue, expires_ns > now_ns ? expires_ns - now_ns : 0);
+	core.deadline_work.arm(core.workqueue, delay > kExactDelayNs ? delay - delay / 8 : delay);
 }
 
 void set_deadline_locked(Request &request, u32 timeout_ms)
@@ -103,6 +111,7 @@ void fetch_locked(Request &request, Session &session)
 	request.state = State::Fetched;
 	request.session = &session;
 	session.in_hand.push_back(request);
+	session.in_hand_count++;
 	core.stats.pending--;
 	core.stats.fetched++;
 	shim_trace_fetch(request.tag, request.owner ? request.owner->load_tag() : 0, static_cast<u32>(request.kind));
@@ -111,6 +120,7 @@ void fetch_locked(Request &request, Session &session)
 void requeue_locked(Request &request)
 {
 	request.session_node.unlink();
+	request.session->in_hand_count--;
 	request.session = nullptr;
 	request.state = State::Pending;
 	core.pending.push_front(request);
@@ -130,15 +140,18 @@ static void leave_locked(Request &request, bool notice) KEXTBRIDGE_REQUIRES(core
 	case State::Fetched: {
 		Session &session = *request.session;
 
+		bool was_full = session.full_locked();
+
 		request.session_node.unlink();
 		request.session = nullptr;
+		session.in_hand_count--;
 		core.stats.fetched--;
 		if (notice) {
 			request.get(); // OWNERSHIP: the notice's, dropped when the daemon has read it
 			session.notices.push_back(request);
 			wake_daemon_locked();
-		} else if (session.in_hand.empty() && !core.pending.empty()) {
-			// A suspect may have waited for the daemon's hands to be empty.
+		} else if ((was_full || session.in_hand.empty()) && !core.pending.empty()) {
+			// The head of the queue may have waited for the daemon's hands to be empty, or not full.
 			wake_daemon_locked();
 		}
 		break;

@@ -62,7 +62,7 @@ OSReturn Kext::register_kext()
 		// The counter never wraps: a tag is never given twice.
 		if (core.next_load_tag == kOSKextInvalidLoadTag)
 			return kOSKextReturnNoResources;
-		err = core.kexts_by_tag.alloc_locked(&tag, nullptr, 1, kOSKextInvalidLoadTag - 1, &core.next_load_tag);
+		err = core.kexts_by_tag.alloc_locked(&tag, nullptr, kOSKextInvalidLoadTag - 1, &core.next_load_tag);
 	}
 	if (err < 0)
 		return kOSKextReturnNoMemory;
@@ -138,7 +138,8 @@ void Kext::leave_registry()
 		unload_gone_locked();
 	}
 	discard_requests();
-	callback_work_.flush();
+	// Cancelled, not flushed: a run of callbacks may queue it again after its last one.
+	callback_work_.cancel();
 	life_work_.flush();
 	unpin_work_.cancel();
 }

@@ -38,8 +38,7 @@ class Kext final : public Owner {
 	void leave_registry();
 
 	// unload.cpp
-	void flush_locked();
-	void wait_flushed();
+	void flush();
 	void advance();
 	bool stop();
 	void hand_over();

@@ -7,6 +7,14 @@
 
 namespace kextbridge {
 
+// Freed at the end of its block: declared before a guard, after the lock.
+struct OwnedPayload final : Payload {
+	OwnedPayload() = default;
+	OwnedPayload(const OwnedPayload &) = delete;
+	OwnedPayload &operator=(const OwnedPayload &) = delete;
+	~OwnedPayload() { shim_kvfree(data); }
+};
+
 // OWNERSHIP: on Success the caller owns payload->data (shim_kvfree); null for an empty payload.
 // NoResources: longer than limit. NoMemory. InvalidArgument: bad address.
 OSReturn payload_from_user(u64 data, u32 length, u32 limit, Payload *payload);

@@ -8,6 +8,7 @@
 namespace kextbridge {
 
 constexpr u32 kScanPostponements = 5; // delays after which a scan comes, whatever happens
+constexpr u32 kFlushBatch = 64;       // requests answered per hold of the lock
 constexpr u8 kMaxBackoff = 6;         // failed deletes delay the next by at most 2^6 scans
 
 static void arm_next_scan_locked(u64 now_ns) KEXTBRIDGE_REQUIRES(core.requests);
@@ -62,8 +63,7 @@ OSReturn Kext::begin_unload(bool if_idle, bool automatically, Ref<Request> *mess
 	unload = message.get();
 	automatic = automatically;
 	if (state == KextState::Started) {
-		state = KextState::Flushing;
-		flush_locked();
+		state = KextState::Flushing; // no new requests; the worker flushes the old ones
 	} else {
 		state = KextState::Stopped;
 	}
@@ -73,21 +73,34 @@ OSReturn Kext::begin_unload(bool if_idle, bool automatically, Ref<Request> *mess
 	return kOSReturnSuccess;
 }
 
-// Every request that waits for the daemon is called back now.
-void Kext::flush_locked()
+// In state Flushing: every request that still waits for the daemon is called back now, and the last callback has
+// returned when this does.
+void Kext::flush()
 {
 	OSReturn result = kextbridge_params.unload_stopping ? kOSKextReturnStopping : kOSKextReturnTimeout;
-	Request *next;
+	u32 left;
+	{
+		Guard guard(core.requests);
 
-	for (Request *request = live.front(); request; request = next) {
-		next = live.next(*request);
-		if (request->state == State::Pending || request->state == State::Fetched)
-			answer_locked(*request, result, Payload(), false);
+		left = pending;
 	}
-}
+	while (left) {
+		Guard guard(core.requests);
 
-void Kext::wait_flushed()
-{
+		for (u32 i = 0; i < kFlushBatch && left; i++, left--) {
+			Request *request = live.front();
+
+			if (!request) {
+				left = 0;
+				break;
+			}
+			// To the back: each is looked at once, in the order of their issue.
+			request->owner_node.unlink();
+			live.push_back(*request);
+			if (request->state == State::Pending || request->state == State::Fetched)
+				answer_locked(*request, result, Payload(), false);
+		}
+	}
 	core.barrier.wait([&] {
 		Guard guard(core.requests);
 
@@ -127,7 +140,7 @@ void Kext::advance()
 // Flushing -> Stopped, or back to Started when the stop function refuses.
 bool Kext::stop()
 {
-	wait_flushed();
+	flush();
 	{
 		Guard guard(core.requests);
 
@@ -284,7 +297,6 @@ void Kext::unload_from_exit(kmod_info_t *ki)
 
 		if (kext->state == KextState::Started) {
 			kext->state = KextState::Flushing;
-			kext->flush_locked();
 			break;
 		}
 		if (kext->state == KextState::Stopped || kext->state == KextState::Loaded) {
@@ -299,7 +311,7 @@ void Kext::unload_from_exit(kmod_info_t *ki)
 		flushing = kext->state == KextState::Flushing;
 	}
 	if (flushing) {
-		kext->wait_flushed();
+		kext->flush();
 		{
 			Guard guard(core.requests);
 
@@ -330,10 +342,11 @@ void arm_scan_locked(Kext &released)
 
 	released.not_before_ns = now + autounload_delay_ns();
 
-	if (!core.scan_armed) {
+	// Also when the one that is armed is for a kext that waits much longer.
+	if (!core.scan_armed || core.scan_due_ns > released.not_before_ns) {
 		core.scan_armed = true;
 		core.scan_limit_ns = now + kScanPostponements * autounload_delay_ns();
-		core.scan_due_ns = now + autounload_delay_ns();
+		core.scan_due_ns = released.not_before_ns;
 		arm_scan_work_locked(now);
 		return;
 	}
@@ -347,7 +360,9 @@ void postpone_scan_locked(u64 now_ns)
 		return;
 	u64 due = now_ns + autounload_delay_ns();
 
-	core.scan_due_ns = due < core.scan_limit_ns ? due : core.scan_limit_ns;
+	due = due < core.scan_limit_ns ? due : core.scan_limit_ns;
+	if (due > core.scan_due_ns)
+		core.scan_due_ns = due;
 }
 
 static void scan_now_locked()

@@ -34,11 +34,13 @@ class KEXTBRIDGE_CAPABILITY("xa_lock") Table final {
 		return shim_xa_find(&xa_, &at, 0xfffffffful);
 	}
 
+	// The first free index of [*next, max]; *next moves behind it.
 	// LOCKING: drops the lock for an allocation when it has to, and takes it again before it stores.
-	// 0, 1 when the counter wrapped, -EBUSY when all of [min, max] is taken, -ENOMEM.
-	int alloc_locked(u32 *index, void *entry, u32 min, u32 max, u32 *next) KEXTBRIDGE_REQUIRES(this)
+	// 0, -EBUSY when all of them are taken, -ENOMEM. It never starts over by itself: the kernel's call would,
+	// after any error, if it were told a minimum below *next.
+	int alloc_locked(u32 *index, void *entry, u32 max, u32 *next) KEXTBRIDGE_REQUIRES(this)
 	{
-		return shim___xa_alloc_cyclic(&xa_, index, entry, min, max, next, SHIM_GFP_KERNEL);
+		return shim___xa_alloc_cyclic(&xa_, index, entry, *next, max, next, SHIM_GFP_KERNEL);
 	}
 };
 
