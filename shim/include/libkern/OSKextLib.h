@@ -24,6 +24,14 @@ typedef uint32_t OSKextRequestTag;
 #define kOSKextRequestTagInvalid ((OSKextRequestTag)-1)
 #define kOSKextKernelIdentifier "__kernel__"
 
+typedef uint8_t OSKextExcludeLevel;
+#define kOSKextExcludeLevelNone 0
+#define kOSKextExcludeLevelKext 1
+#define kOSKextExcludeLevelAll 2
+
+typedef uint32_t OSKextLogSpec;
+
+/* 0: undefined, negative: invalid. */
 typedef int64_t OSKextVersion;
 #define kOSKextVersionMaxLength 20
 

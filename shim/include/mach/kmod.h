@@ -9,15 +9,12 @@
 
 #include <kextbridge/types.h>
 #include <mach/kern_return.h>
+#include <mach/mach_types.h>
 
 #define KMOD_MAX_NAME 64
 #define KMOD_RETURN_SUCCESS KERN_SUCCESS
 #define KMOD_RETURN_FAILURE KERN_FAILURE
 #define KMOD_INFO_VERSION 1
-
-typedef uintptr_t vm_address_t;
-typedef uintptr_t vm_offset_t;
-typedef uintptr_t vm_size_t;
 
 #ifdef __cplusplus
 extern "C" {
