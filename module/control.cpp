@@ -127,7 +127,8 @@ static int list(kextbridge_list &args)
 				from = kext->tag + 1;
 			}
 		}
-		int err = shim_copy_to_user(args.kexts + args.count * sizeof(entries[0]), entries, filled * sizeof(entries[0]));
+		int err = shim_copy_to_user(args.kexts + args.count * sizeof(entries[0]), entries,
+					    filled * sizeof(entries[0]));
 
 		if (err)
 			return err;
@@ -188,7 +189,8 @@ static Ref<Request> read_names(const kextbridge_request &args, OSReturn *result,
 
 static int request(ControlFile &file, kextbridge_request &args)
 {
-	u32 limit = kextbridge_params.max_name < KEXTBRIDGE_NAME_LIMIT ? kextbridge_params.max_name : KEXTBRIDGE_NAME_LIMIT;
+	u32 limit = kextbridge_params.max_name < KEXTBRIDGE_NAME_LIMIT ? kextbridge_params.max_name :
+									 KEXTBRIDGE_NAME_LIMIT;
 	u32 reply_limit = kextbridge_params.max_reply_bytes;
 	int err;
 
@@ -260,7 +262,9 @@ static int copy_result(const Request &request, kextbridge_result &args)
 	u32 left = args.offset < request.length ? request.length - args.offset : 0;
 
 	args.count = args.count < left ? args.count : left;
-	return args.count ? shim_copy_to_user(args.data, static_cast<const char *>(request.data) + args.offset, args.count) : 0;
+	return args.count ?
+		       shim_copy_to_user(args.data, static_cast<const char *>(request.data) + args.offset, args.count) :
+		       0;
 }
 
 static int result(file *opened, ControlFile &file, kextbridge_result &args)

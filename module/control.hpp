@@ -10,7 +10,7 @@ namespace kextbridge {
 // OWNERSHIP: the open file holds the first reference, each request one more.
 class ControlFile final : public Owner {
 	void dispose() override;
-	void answered_locked() override { finished.wake_all(); }
+	void answered_locked() override KEXTBRIDGE_REQUIRES(core_lock()) { finished.wake_all(); }
 	Kext *kext() override { return nullptr; }
 	u32 load_tag() const override { return 0; }
 

@@ -15,7 +15,7 @@
 
 namespace kextbridge {
 
-constexpr u64 kNanosecondsPerMs = 1000000;
+inline constexpr u64 kNanosecondsPerMs = 1000000;
 
 struct Core {
 	Table requests; // by tag
@@ -60,6 +60,8 @@ struct Core {
 };
 
 extern Core core;
+
+Table &core_lock() KEXTBRIDGE_RETURN_CAPABILITY(core.requests);
 
 // LOCKING: the table's. Something that `kextctl list` or `status` shows has changed.
 void changed_locked() KEXTBRIDGE_REQUIRES(core.requests);

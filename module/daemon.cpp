@@ -246,8 +246,8 @@ static bool well_formed(const kextd_reply &reply)
 	bool data = reply.flags & KEXTD_REPLY_DATA;
 	bool file = reply.flags & KEXTD_REPLY_FD;
 
-	return reply.id && !reply.reserved && !(reply.flags & ~KEXTD_REPLY_FLAGS) && (reply.flags & KEXTD_REPLY_RESULT) &&
-	       !(data && file) && (data || (!reply.data && !reply.length));
+	return reply.id && !reply.reserved && !(reply.flags & ~KEXTD_REPLY_FLAGS) &&
+	       (reply.flags & KEXTD_REPLY_RESULT) && !(data && file) && (data || (!reply.data && !reply.length));
 }
 
 // What became of the reply: kextd_reply.status.
@@ -314,7 +314,8 @@ static int take_replies(Session &session, kextd_exchange &args)
 				core.stats.bad_replies++;
 		}
 		args.reply_count++;
-		err = shim_copy_to_user(at + __builtin_offsetof(kextd_reply, status), &reply.status, sizeof(reply.status));
+		err = shim_copy_to_user(at + __builtin_offsetof(kextd_reply, status), &reply.status,
+					sizeof(reply.status));
 		if (err)
 			return err;
 	}

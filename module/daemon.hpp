@@ -6,7 +6,7 @@
 
 namespace kextbridge {
 
-constexpr u32 kMaxInHand = 4096;
+inline constexpr u32 kMaxInHand = 4096;
 
 // LOCKING: the table's guards the lists.
 // OWNERSHIP: freed by release of its file; nothing else holds it: requests point to it only while it is active.
@@ -18,7 +18,7 @@ class Session final {
 		notices.init();
 	}
 
-	pid *const process;                                   // holds a reference
+	pid *const process;                            // holds a reference
 	List<Request, &Request::session_node> in_hand; // Fetched, in the order of the fetches
 	u32 in_hand_count = 0;
 	List<Request, &Request::session_node> notices; // cancelled or timed out while in hand: each holds a reference
@@ -26,10 +26,13 @@ class Session final {
 	// Bounds what a daemon can take and never answer, and with it the work of its death.
 	bool full_locked() const { return in_hand_count >= kMaxInHand; }
 	// A request over which a daemon died is in hand, alone.
-	bool alone_locked() const { return const_cast<Session *>(this)->alone_request_locked() != nullptr; }
+	bool alone_locked() const KEXTBRIDGE_REQUIRES(core_lock())
+	{
+		return const_cast<Session *>(this)->alone_request_locked() != nullptr;
+	}
 
       private:
-	Request *alone_request_locked()
+	Request *alone_request_locked() KEXTBRIDGE_REQUIRES(core_lock())
 	{
 		Request *first = in_hand.front();
 

@@ -89,8 +89,8 @@ void publish_locked(Request &request, Owner *owner, u32 timeout_ms, bool queue)
 	core.stats.pending++;
 	if (timeout_ms)
 		set_deadline_locked(request, timeout_ms);
-	shim_trace_submit(request.tag, owner ? owner->load_tag() : 0, static_cast<u32>(request.kind), request.identifier(),
-			  request.name());
+	shim_trace_submit(request.tag, owner ? owner->load_tag() : 0, static_cast<u32>(request.kind),
+			  request.identifier(), request.name());
 	if (queue)
 		queue_locked(request);
 	changed_locked();

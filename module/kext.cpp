@@ -162,8 +162,9 @@ int Kext::load(kmod_info_t *ki, struct module *module, u32 flags)
 	if (result == kOSKextReturnInUse)
 		shim_pr_warn_ratelimited("%s: %s is loaded already", shim_module_name(module), kext->identifier);
 	if (result)
-		return result == kOSKextReturnInUse ? -SHIM_EEXIST :
-		       result == kOSKextReturnNoMemory ? -SHIM_ENOMEM : -SHIM_ENOSPC;
+		return result == kOSKextReturnInUse    ? -SHIM_EEXIST :
+		       result == kOSKextReturnNoMemory ? -SHIM_ENOMEM :
+							 -SHIM_ENOSPC;
 	ki->id = kext->tag;
 	// The base reference: plain rmmod finds the module in use. During module init this cannot fail.
 	bool based = !kext->plain_rmmod() && shim_try_module_get(module);

@@ -4,6 +4,7 @@
 
 #include "base/annotate.hpp"
 #include "base/list.hpp"
+#include "base/lock.hpp"
 #include "base/work.hpp"
 #include "kextbridge/kext.h"
 #include "request.hpp"
@@ -21,14 +22,14 @@ enum class KextState : u8 { Starting, Started, Flushing, Stopping, Stopped, Load
 // on it without the lock holds its own. Its works are flushed before it becomes Gone for good.
 class Kext final : public Owner {
 	void dispose() override;
-	void answered_locked() override;
+	void answered_locked() override KEXTBRIDGE_REQUIRES(core_lock());
 	Kext *kext() override { return this; }
 
 	Work callback_work_;
 	Work life_work_;
 	Work unpin_work_;
 
-	bool callbacks_allowed_locked() const
+	bool callbacks_allowed_locked() const KEXTBRIDGE_REQUIRES(core_lock())
 	{
 		return state == KextState::Started || state == KextState::Flushing;
 	}
@@ -43,8 +44,8 @@ class Kext final : public Owner {
 	bool stop();
 	void hand_over();
 	void conclude();
-	void finish_unload_locked(OSReturn result);
-	void unload_gone_locked();
+	void finish_unload_locked(OSReturn result) KEXTBRIDGE_REQUIRES(core_lock());
+	void unload_gone_locked() KEXTBRIDGE_REQUIRES(core_lock());
 
 	static void callback_fn(void *kext);
 	static void life_fn(void *kext);
@@ -66,11 +67,11 @@ class Kext final : public Owner {
 	OSReturn restart_loaded();
 	// unload.cpp: starts an unload and returns the message whose end is the unload's. automatic: by the scan.
 	OSReturn begin_unload(bool if_idle, bool automatic, Ref<Request> *message);
-	void unload_answered_locked();
+	void unload_answered_locked() KEXTBRIDGE_REQUIRES(core_lock());
 
 	// LOCKING: the table's, held.
-	OSReturn retain_locked();
-	OSReturn release_locked();
+	OSReturn retain_locked() KEXTBRIDGE_REQUIRES(core_lock());
+	OSReturn release_locked() KEXTBRIDGE_REQUIRES(core_lock());
 
 	// Waits until request's callback has returned. From inside any callback it does not wait.
 	void wait_for_callback(const Request &request);
@@ -87,19 +88,23 @@ class Kext final : public Owner {
 	char version[KMOD_MAX_NAME];
 
 	ListNode node; // core.kexts
-	KextState state = KextState::Starting;
-	bool autounload = false;
-	bool pinned = false;    // a KEXT_PLAIN_RMMOD kext: the reference that a retain took
-	bool automatic = false; // the unload that runs was the scan's
-	u8 failures = 0;        // deletes that failed in a row
-	u32 retains = 0;
-	u64 not_before_ns = 0; // no scan takes it earlier
-	Request *running = nullptr; // whose callback runs now
-	Request *unload = nullptr;  // the unload message while an unload is under way
+	KextState state KEXTBRIDGE_GUARDED_BY(core_lock()) = KextState::Starting;
+	bool autounload KEXTBRIDGE_GUARDED_BY(core_lock()) = false;
+	bool pinned KEXTBRIDGE_GUARDED_BY(core_lock()) =
+		false; // a KEXT_PLAIN_RMMOD kext: the reference that a retain took
+	bool automatic KEXTBRIDGE_GUARDED_BY(core_lock()) = false; // the unload that runs was the scan's
+	u8 failures KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;        // deletes that failed in a row
+	u32 retains KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;
+	u64 not_before_ns KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;      // no scan takes it earlier
+	Request *running KEXTBRIDGE_GUARDED_BY(core_lock()) = nullptr; // whose callback runs now
+	Request *unload KEXTBRIDGE_GUARDED_BY(core_lock()) = nullptr; // the unload message while an unload is under way
 
 	bool plain_rmmod() const { return flags & KEXTBRIDGE_KEXT_PLAIN_RMMOD; }
 	// The module's count when nobody but us refers to it.
-	int own_references_locked() const { return plain_rmmod() ? (pinned ? 1 : 0) : 1; }
+	int own_references_locked() const KEXTBRIDGE_REQUIRES(core_lock())
+	{
+		return plain_rmmod() ? (pinned ? 1 : 0) : 1;
+	}
 };
 
 // Which kext an address in module text belongs to: a sorted array, replaced whole.
@@ -117,18 +122,18 @@ class TextMap final {
 	// CONTEXT: may sleep; the lock is not held. Room for `capacity` ranges, or null.
 	static void *allocate(u32 capacity);
 	// Copies into the larger room and returns the old one, to be freed after the lock.
-	void *grow_locked(void *room, u32 capacity);
-	bool full_locked() const { return count_ == capacity_; }
-	u32 count_locked() const { return count_; }
-	void insert_locked(Kext &kext);
-	void remove_locked(Kext &kext);
+	void *grow_locked(void *room, u32 capacity) KEXTBRIDGE_REQUIRES(core_lock());
+	bool full_locked() const KEXTBRIDGE_REQUIRES(core_lock()) { return count_ == capacity_; }
+	u32 count_locked() const KEXTBRIDGE_REQUIRES(core_lock()) { return count_; }
+	void insert_locked(Kext &kext) KEXTBRIDGE_REQUIRES(core_lock());
+	void remove_locked(Kext &kext) KEXTBRIDGE_REQUIRES(core_lock());
 	// O(log n). Null: no kext's text.
-	Kext *find_locked(unsigned long address) const;
+	Kext *find_locked(unsigned long address) const KEXTBRIDGE_REQUIRES(core_lock());
 	void destroy();
 };
 
 // LOCKING: the table's, held. Null when there is none.
-Kext *find_kext_locked(u32 load_tag);
-Kext *find_kext_locked(const char *identifier);
+Kext *find_kext_locked(u32 load_tag) KEXTBRIDGE_REQUIRES(core_lock());
+Kext *find_kext_locked(const char *identifier) KEXTBRIDGE_REQUIRES(core_lock());
 
 } // namespace kextbridge

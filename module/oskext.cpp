@@ -35,7 +35,8 @@ OSReturn submit(const char *identifier, const char *name, OSKextRequestResourceC
 {
 	if (!identifier || !name || !callback)
 		return kOSKextReturnInvalidArgument;
-	u32 limit = kextbridge_params.max_name < KEXTBRIDGE_NAME_LIMIT ? kextbridge_params.max_name : KEXTBRIDGE_NAME_LIMIT;
+	u32 limit = kextbridge_params.max_name < KEXTBRIDGE_NAME_LIMIT ? kextbridge_params.max_name :
+									 KEXTBRIDGE_NAME_LIMIT;
 	u32 identifier_length = text_length(identifier, limit + 1);
 	u32 name_length = text_length(name, limit + 1);
 
@@ -112,7 +113,8 @@ OSReturn cancel(const kmod_info_t *caller, OSKextRequestTag tag, void **context_
 
 extern "C" OSReturn kextbridge_request_resource(const char *kextIdentifier, const char *resourceName,
 						OSKextRequestResourceCallback callback, void *context,
-						OSKextRequestTag *requestTagOut, uint32_t timeout_ms, uint32_t max_length)
+						OSKextRequestTag *requestTagOut, uint32_t timeout_ms,
+						uint32_t max_length)
 {
 	shim_might_sleep();
 	if (requestTagOut)

@@ -47,7 +47,8 @@ static OSReturn read_file(file *file, u32 limit, Payload *payload)
 	if (result)
 		return result;
 	for (s64 at = 0; at < size;) {
-		s64 count = shim_kernel_read(file, static_cast<char *>(payload->data) + at, static_cast<size_t>(size - at), &at);
+		s64 count = shim_kernel_read(file, static_cast<char *>(payload->data) + at,
+					     static_cast<size_t>(size - at), &at);
 
 		if (count <= 0)
 			return refuse(payload, kOSKextReturnBadData);

@@ -12,6 +12,7 @@
 #pragma once
 
 #include "base/list.hpp"
+#include "base/lock.hpp"
 #include "base/ref.hpp"
 #include "libkern/OSKextLib.h"
 #include "shim/shim.h"
@@ -60,15 +61,15 @@ class Request final : public RefCounted<Request> {
 	u16 name_size = 0;
 	Kind kind = Kind::Resource;
 
-	State state = State::Pending;
-	bool timed = false;     // on the deadline queue
-	bool suspect = false;   // a daemon died with it in hand: handed out alone
-	bool cancelled = false; // a program's request, ended by a cancel
-	u8 deaths = 0;          // daemons that died with this one alone in hand
+	State state KEXTBRIDGE_GUARDED_BY(core_lock()) = State::Pending;
+	bool timed KEXTBRIDGE_GUARDED_BY(core_lock()) = false;   // on the deadline queue
+	bool suspect KEXTBRIDGE_GUARDED_BY(core_lock()) = false; // a daemon died with it in hand: handed out alone
+	bool cancelled = false;                                  // a program's request, ended by a cancel
+	u8 deaths KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;        // daemons that died with this one alone in hand
 	s32 result = 0;
 	u32 length = 0;
 	void *data = nullptr;
-	Session *session = nullptr; // whose hands it is in
+	Session *session KEXTBRIDGE_GUARDED_BY(core_lock()) = nullptr; // whose hands it is in
 
 	const char *identifier() const { return reinterpret_cast<const char *>(this + 1); }
 	const char *name() const { return identifier() + identifier_size; }
@@ -89,17 +90,17 @@ class Owner : public RefCounted<Owner> {
 	static void destroy(Owner *owner) { owner->dispose(); }
 
 	// LOCKING: the table's. A request has been put on `answered`.
-	virtual void answered_locked() = 0;
+	virtual void answered_locked() KEXTBRIDGE_REQUIRES(core_lock()) = 0;
 	// Null for a program's file.
 	virtual Kext *kext() = 0;
 	virtual u32 load_tag() const = 0;
 
 	// LOCKING: the table's.
-	List<Request, &Request::owner_node> live;      // all that are not Finished
-	List<Request, &Request::queue_node> answered; // in the order of the answers
-	u32 pending = 0;                               // how many are in live
+	List<Request, &Request::owner_node> live KEXTBRIDGE_GUARDED_BY(core_lock());     // all that are not Finished
+	List<Request, &Request::queue_node> answered KEXTBRIDGE_GUARDED_BY(core_lock()); // in the order of the answers
+	u32 pending KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;                              // how many are in live
 
-	Owner()
+	Owner() KEXTBRIDGE_UNCHECKED // nobody else can see it yet
 	{
 		live.init();
 		answered.init();

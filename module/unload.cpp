@@ -33,8 +33,8 @@ int wait_done(Request &message)
 OSReturn Kext::begin_unload(bool if_idle, bool automatically, Ref<Request> *message_out)
 {
 	const char *name = shim_module_name(module);
-	Ref<Request> message = Request::make(Kind::Unload, identifier, text_length(identifier, sizeof(identifier)), name,
-					     text_length(name, KEXTBRIDGE_MODULE_SIZE - 1), SHIM_GFP_KERNEL);
+	Ref<Request> message = Request::make(Kind::Unload, identifier, text_length(identifier, sizeof(identifier)),
+					     name, text_length(name, KEXTBRIDGE_MODULE_SIZE - 1), SHIM_GFP_KERNEL);
 	Ref<Request> refused;
 
 	if (!message)
@@ -213,8 +213,8 @@ void Kext::conclude()
 	OSReturn started = start();
 
 	if (started) {
-		shim_pr_warn_ratelimited("%s: start function failed after a failed delete: 0x%08x; it stays loaded", identifier,
-					 started);
+		shim_pr_warn_ratelimited("%s: start function failed after a failed delete: 0x%08x; it stays loaded",
+					 identifier, started);
 		{
 			Guard guard(core.requests);
 

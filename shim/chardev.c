@@ -82,9 +82,9 @@ static ssize_t stats_show(struct device *dev, struct device_attribute *attr, cha
 			  "cancelled %llu\ndiscarded %llu\ntimeouts %llu\nreplies %llu\nlate_replies %llu\n"
 			  "bad_replies %llu\nrequeued %llu\npoisoned %llu\nlimited %llu\nretains %llu\n"
 			  "releases %llu\nloads %llu\nunloads %llu\nautounloads %llu\n",
-			  s.kexts, s.pending, s.fetched, s.answered, s.submitted, s.callbacks, s.cancelled,
-			  s.discarded, s.timeouts, s.replies, s.late_replies, s.bad_replies, s.requeued,
-			  s.poisoned, s.limited, s.retains, s.releases, s.loads, s.unloads, s.autounloads);
+			  s.kexts, s.pending, s.fetched, s.answered, s.submitted, s.callbacks, s.cancelled, s.discarded,
+			  s.timeouts, s.replies, s.late_replies, s.bad_replies, s.requeued, s.poisoned, s.limited,
+			  s.retains, s.releases, s.loads, s.unloads, s.autounloads);
 }
 static DEVICE_ATTR_RO(stats);
 

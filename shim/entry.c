@@ -52,7 +52,9 @@ static const struct kernel_param_ops unload_result_ops = {
 	.get = unload_result_get,
 };
 module_param_cb(unload_result, &unload_result_ops, NULL, 0644);
-MODULE_PARM_DESC(unload_result, "what pending requests of a kext that is unloaded are called back with: timeout or stopping (default timeout)");
+MODULE_PARM_DESC(
+	unload_result,
+	"what pending requests of a kext that is unloaded are called back with: timeout or stopping (default timeout)");
 
 static int __init kextbridge_init(void)
 {

@@ -15,8 +15,8 @@
 
 #include "shim/opaque.h"
 
-#define DEFINE_LAYOUT(NAME, type)                    \
-	DEFINE(SHIM_SIZEOF_##NAME, sizeof(type));    \
+#define DEFINE_LAYOUT(NAME, type)                 \
+	DEFINE(SHIM_SIZEOF_##NAME, sizeof(type)); \
 	DEFINE(SHIM_ALIGNOF_##NAME, __alignof__(type))
 #define DEFINE_CONSTANT(name) DEFINE(SHIM_##name, (unsigned long)(name))
 

@@ -7,7 +7,7 @@
 #include "shim/opaque.h"
 #include "uapi/kextbridge.h"
 
-#define CHECK_LAYOUT(NAME, type)                          \
+#define CHECK_LAYOUT(NAME, type)                           \
 	static_assert(SHIM_SIZEOF_##NAME == sizeof(type)); \
 	static_assert(SHIM_ALIGNOF_##NAME == __alignof__(type))
 

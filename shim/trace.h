@@ -7,6 +7,8 @@
 
 #include <linux/tracepoint.h>
 
+/* clang-format off: laid out as all TRACE_EVENTs are */
+
 TRACE_EVENT(kextbridge_submit,
 	TP_PROTO(u32 tag, u32 load_tag, u32 kind, const char *identifier, const char *name),
 	TP_ARGS(tag, load_tag, kind, identifier, name),

@@ -3,8 +3,7 @@
 
 #include "shim/shim.h"
 
-int shim___xa_alloc_cyclic(struct xarray *xa, u32 *id, void *entry, u32 min, u32 max, u32 *next,
-			   unsigned int gfp)
+int shim___xa_alloc_cyclic(struct xarray *xa, u32 *id, void *entry, u32 min, u32 max, u32 *next, unsigned int gfp)
 {
 	return __xa_alloc_cyclic(xa, id, entry, XA_LIMIT(min, max), next, (__force gfp_t)gfp);
 }

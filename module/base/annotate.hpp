@@ -10,6 +10,7 @@
 #define KEXTBRIDGE_EXCLUDES(lock) __attribute__((locks_excluded(lock)))
 #define KEXTBRIDGE_ACQUIRE(...) __attribute__((acquire_capability(__VA_ARGS__)))
 #define KEXTBRIDGE_RELEASE(...) __attribute__((release_capability(__VA_ARGS__)))
+#define KEXTBRIDGE_RETURN_CAPABILITY(lock) __attribute__((lock_returned(lock)))
 #define KEXTBRIDGE_UNCHECKED __attribute__((no_thread_safety_analysis))
 #else
 #define KEXTBRIDGE_CAPABILITY(name)
@@ -19,5 +20,6 @@
 #define KEXTBRIDGE_EXCLUDES(lock)
 #define KEXTBRIDGE_ACQUIRE(...)
 #define KEXTBRIDGE_RELEASE(...)
+#define KEXTBRIDGE_RETURN_CAPABILITY(lock)
 #define KEXTBRIDGE_UNCHECKED
 #endif

@@ -13,7 +13,10 @@ class KEXTBRIDGE_CAPABILITY("xa_lock") Table final {
 	xarray xa_;
 
       public:
-	void init(const char *name, lock_class_key *key) { shim_xa_init_flags(&xa_, SHIM_XA_FLAGS_REQUESTS, name, key); }
+	void init(const char *name, lock_class_key *key)
+	{
+		shim_xa_init_flags(&xa_, SHIM_XA_FLAGS_REQUESTS, name, key);
+	}
 	void destroy() { shim_xa_destroy(&xa_); }
 
 	void lock() KEXTBRIDGE_ACQUIRE() { shim_xa_lock_bh(&xa_); }
@@ -23,7 +26,10 @@ class KEXTBRIDGE_CAPABILITY("xa_lock") Table final {
 	void *load(u32 index) { return shim_xa_load(&xa_, index); }
 	void *load_locked(u32 index) KEXTBRIDGE_REQUIRES(this) { return shim_xa_load(&xa_, index); }
 	// Into an index that alloc_locked() gave to a null entry. Cannot fail.
-	void store_reserved_locked(u32 index, void *entry) KEXTBRIDGE_REQUIRES(this) { shim___xa_store(&xa_, index, entry, 0); }
+	void store_reserved_locked(u32 index, void *entry) KEXTBRIDGE_REQUIRES(this)
+	{
+		shim___xa_store(&xa_, index, entry, 0);
+	}
 	void erase_locked(u32 index) KEXTBRIDGE_REQUIRES(this) { shim___xa_erase(&xa_, index); }
 
 	// First entry at or after index, or null. As load().
@@ -43,6 +49,10 @@ class KEXTBRIDGE_CAPABILITY("xa_lock") Table final {
 		return shim___xa_alloc_cyclic(&xa_, index, entry, *next, max, next, SHIM_GFP_KERNEL);
 	}
 };
+
+// The lock of the core, core.requests, for annotations in headers that core.hpp includes. Never called, so it has no
+// body; core.hpp tells the analysis which lock it means.
+Table &core_lock();
 
 class KEXTBRIDGE_SCOPED_CAPABILITY Guard final {
 	Table &table_;

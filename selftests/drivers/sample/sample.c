@@ -65,7 +65,7 @@ static int sample_do(const char *val, const struct kernel_param *kp)
 	return 0;
 }
 
-static const struct kernel_param_ops do_ops = { .set = sample_do };
+static const struct kernel_param_ops do_ops = {.set = sample_do};
 module_param_cb(do, &do_ops, NULL, 0200);
 MODULE_PARM_DESC(do, "get:NAME, cancel:NAME, retain, release");
 
@@ -79,7 +79,7 @@ static int sample_log(char *buffer, const struct kernel_param *kp)
 	return length;
 }
 
-static const struct kernel_param_ops log_ops = { .get = sample_log };
+static const struct kernel_param_ops log_ops = {.get = sample_log};
 module_param_cb(log, &log_ops, NULL, 0400);
 MODULE_PARM_DESC(log, "what happened, a line per event");
 

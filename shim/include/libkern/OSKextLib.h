@@ -57,9 +57,8 @@ typedef int64_t OSKextVersion;
  * OWNERSHIP: the payload belongs to kextbridge and is freed when the routine returns. context is the
  *   driver's again.
  */
-typedef void (*OSKextRequestResourceCallback)(OSKextRequestTag requestTag, OSReturn result,
-					      const void *resourceData, uint32_t resourceDataLength,
-					      void *context);
+typedef void (*OSKextRequestResourceCallback)(OSKextRequestTag requestTag, OSReturn result, const void *resourceData,
+					      uint32_t resourceDataLength, void *context);
 
 /*
  * Asks user space for the resource resourceName of the bundle kextIdentifier (the calling kext's own or
@@ -77,8 +76,7 @@ typedef void (*OSKextRequestResourceCallback)(OSKextRequestTag requestTag, OSRet
  *   kOSKextReturnNoMemory.
  */
 OSReturn OSKextRequestResource(const char *kextIdentifier, const char *resourceName,
-			       OSKextRequestResourceCallback callback, void *context,
-			       OSKextRequestTag *requestTagOut);
+			       OSKextRequestResourceCallback callback, void *context, OSKextRequestTag *requestTagOut);
 
 /*
  * The same with limits of its own.
@@ -91,8 +89,7 @@ OSReturn kextbridge_request_resource(const char *kextIdentifier, const char *res
 
 /* The functions behind the cancel calls below; `caller` is the calling kext's own kmod_info. */
 OSReturn kextbridge_cancel_request(const kmod_info_t *caller, OSKextRequestTag requestTag, void **contextOut);
-OSReturn kextbridge_cancel_request_nowait(const kmod_info_t *caller, OSKextRequestTag requestTag,
-					  void **contextOut);
+OSReturn kextbridge_cancel_request_nowait(const kmod_info_t *caller, OSKextRequestTag requestTag, void **contextOut);
 uint32_t kextbridge_cancel_requests(const kmod_info_t *caller,
 				    void (*cancelled)(OSKextRequestTag requestTag, void *context, void *arg),
 				    void *arg);
@@ -129,8 +126,7 @@ static inline OSReturn kextbridge_cancel_nowait(OSKextRequestTag requestTag, voi
  * stack, no lock held. Afterwards no callback of the kext is running (unless called from one). What other
  * threads request meanwhile may or may not be included. Returns how many were cancelled.
  */
-static inline uint32_t kextbridge_cancel_all(void (*cancelled)(OSKextRequestTag requestTag, void *context,
-							       void *arg),
+static inline uint32_t kextbridge_cancel_all(void (*cancelled)(OSKextRequestTag requestTag, void *context, void *arg),
 					     void *arg)
 {
 	return kextbridge_cancel_requests(&kmod_info, cancelled, arg);

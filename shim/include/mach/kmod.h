@@ -56,18 +56,17 @@ typedef struct kmod_info {
 /* The kext's own; one per module, not exported. */
 extern kmod_info_t kmod_info __attribute__((visibility("hidden")));
 
-#define KMOD_MODINFO(tag, text)                                              \
-	static const char kmod_modinfo_##tag[]                               \
-		__attribute__((used, section(".modinfo"), aligned(1))) = text
+#define KMOD_MODINFO(tag, text) \
+	static const char kmod_modinfo_##tag[] __attribute__((used, section(".modinfo"), aligned(1))) = text
 
 /* identifier without quotes, version as a string; both at most 63 bytes. */
-#define KMOD_EXPLICIT_DECL(identifier, version_string, start_function, stop_function)       \
-	KMOD_MODINFO(alias, "alias=kext:" #identifier);                                     \
-	KMOD_MODINFO(bundle_id, "kext_bundle_id=" #identifier);                             \
-	KMOD_MODINFO(version, "version=" version_string);                                   \
-	kmod_info_t kmod_info = {                                                           \
-		0,    KMOD_INFO_VERSION, 0xffffffffu, #identifier, version_string, -1, 0, 0, \
-		0,    0,                 start_function, stop_function,                      \
+#define KMOD_EXPLICIT_DECL(identifier, version_string, start_function, stop_function)          \
+	KMOD_MODINFO(alias, "alias=kext:" #identifier);                                        \
+	KMOD_MODINFO(bundle_id, "kext_bundle_id=" #identifier);                                \
+	KMOD_MODINFO(version, "version=" version_string);                                      \
+	kmod_info_t kmod_info = {                                                              \
+		0, KMOD_INFO_VERSION, 0xffffffffu,   #identifier, version_string, -1, 0, 0, 0, \
+		0, start_function,    stop_function,                                           \
 	}
 
 #ifdef __cplusplus

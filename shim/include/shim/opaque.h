@@ -12,8 +12,8 @@
 #include "layout.gen.h"
 
 /* An empty C struct has size 0 (lock_class_key without lockdep); an array of 0 is no C++. */
-#define SHIM_OPAQUE(name, size, align)                     \
-	struct alignas(align) name {                             \
+#define SHIM_OPAQUE(name, size, align)                         \
+	struct alignas(align) name {                           \
 		unsigned char bytes[(size) ? (size) : 1] = {}; \
 	}
 

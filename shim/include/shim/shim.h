@@ -33,7 +33,7 @@ u32 shim_current_uid(void);
 /* ---- file.c: a descriptor that a daemon handed over ---- */
 struct file *shim_fget(int fd);
 void shim_fput(struct file *file);
-unsigned int shim_file_mode(const struct file *file); /* SHIM_FMODE_* */
+unsigned int shim_file_mode(const struct file *file);  /* SHIM_FMODE_* */
 unsigned int shim_file_flags(const struct file *file); /* SHIM_O_* */
 bool shim_file_is_regular(const struct file *file);
 s64 shim_i_size_read(const struct file *file);
@@ -126,8 +126,7 @@ void *shim_xa_load(struct xarray *xa, unsigned long index);
 /* First entry at or after *index. */
 void *shim_xa_find(struct xarray *xa, unsigned long *index, unsigned long max);
 /* LOCKING: xa_lock held; with a gfp that may sleep it is dropped for an allocation and taken again. */
-int shim___xa_alloc_cyclic(struct xarray *xa, u32 *id, void *entry, u32 min, u32 max, u32 *next,
-			   unsigned int gfp);
+int shim___xa_alloc_cyclic(struct xarray *xa, u32 *id, void *entry, u32 min, u32 max, u32 *next, unsigned int gfp);
 void *shim___xa_store(struct xarray *xa, unsigned long index, void *entry, unsigned int gfp);
 void *shim___xa_erase(struct xarray *xa, unsigned long index);
 

@@ -27,36 +27,36 @@
 
 #define KEXTBRIDGE_IDENTIFIER_SIZE 64 /* a kext's identifier or version, NUL included */
 #define KEXTBRIDGE_MODULE_SIZE 56     /* a module's name, NUL included */
-#define KEXTBRIDGE_NAME_LIMIT 3072u    /* no identifier or resource name is longer, NUL not counted */
+#define KEXTBRIDGE_NAME_LIMIT 3072u   /* no identifier or resource name is longer, NUL not counted */
 
 /* ---- /dev/kextd ------------------------------------------------------------------------------- */
 
 /* Kinds of struct kextd_request. */
 #define KEXTD_RESOURCE 1 /* find a resource; wants a reply */
-#define KEXTD_LOAD 2	 /* load the module whose alias is kext:<identifier>; wants a reply */
-#define KEXTD_UNLOAD 3	 /* delete_module(name) with O_NONBLOCK; wants a reply */
-#define KEXTD_CANCEL 4	 /* notice: nobody waits for request `id` any more; a reply would be refused */
+#define KEXTD_LOAD 2     /* load the module whose alias is kext:<identifier>; wants a reply */
+#define KEXTD_UNLOAD 3   /* delete_module(name) with O_NONBLOCK; wants a reply */
+#define KEXTD_CANCEL 4   /* notice: nobody waits for request `id` any more; a reply would be refused */
 
 /*
  * One record of the buffer that KEXTD_IOC_EXCHANGE fills. Records are 8-byte aligned; the next one
  * starts `size` bytes after this one. The two strings follow the header, each NUL-terminated.
  */
 struct kextd_request {
-	__u32 size;	       /* of the whole record: header, strings, padding */
-	__u32 kind;	       /* KEXTD_RESOURCE... */
-	__u64 id;	       /* never comes back, not even after a new boot of the daemon */
+	__u32 size;            /* of the whole record: header, strings, padding */
+	__u32 kind;            /* KEXTD_RESOURCE... */
+	__u64 id;              /* never comes back, not even after a new boot of the daemon */
 	__u64 deadline_ns;     /* CLOCK_MONOTONIC; 0: none */
 	__u32 max_length;      /* KEXTD_RESOURCE: the longest reply that will be taken, in bytes */
-	__u32 load_tag;	       /* KEXTD_RESOURCE: the kext that asks, 0 = a program; KEXTD_UNLOAD: the kext to delete */
+	__u32 load_tag;        /* KEXTD_RESOURCE: the kext that asks, 0 = a program; KEXTD_UNLOAD: the kext to delete */
 	__u32 identifier_size; /* of the first string, NUL included; 1 where the kind has none */
 	__u32 name_size;       /* of the second: resource name, or module name for KEXTD_UNLOAD; 1 where none */
-	__u32 attempt;	       /* daemons that died with this request in hand */
+	__u32 attempt;         /* daemons that died with this request in hand */
 	__u32 reserved;
 };
 
 #define KEXTD_REPLY_RESULT 0x1u /* `result` is valid: required */
-#define KEXTD_REPLY_DATA 0x2u	/* `data`, `length`: the payload's bytes */
-#define KEXTD_REPLY_FD 0x4u	/* `fd`: the payload is all of this regular file, opened for reading only */
+#define KEXTD_REPLY_DATA 0x2u   /* `data`, `length`: the payload's bytes */
+#define KEXTD_REPLY_FD 0x4u     /* `fd`: the payload is all of this regular file, opened for reading only */
 #define KEXTD_REPLY_FLAGS 0x7u
 
 /* One element of the array that KEXTD_IOC_EXCHANGE takes. */
@@ -97,11 +97,11 @@ struct kextd_reply {
  */
 struct kextd_exchange {
 	__u32 size;
-	__u32 flags;	     /* KEXTD_EXCHANGE_* */
-	__u64 replies;	     /* in/out: array of struct kextd_reply */
+	__u32 flags;         /* KEXTD_EXCHANGE_* */
+	__u64 replies;       /* in/out: array of struct kextd_reply */
 	__u32 reply_count;   /* in: at most KEXTD_EXCHANGE_MAX; out: how many have a status */
 	__u32 max_requests;  /* in: at most KEXTD_EXCHANGE_MAX */
-	__u64 requests;	     /* out: buffer of records, 8-byte aligned */
+	__u64 requests;      /* out: buffer of records, 8-byte aligned */
 	__u32 requests_size; /* in: of the buffer */
 	__u32 requests_used; /* out */
 	__u32 request_count; /* out */
@@ -125,41 +125,41 @@ struct kextd_exchange {
 
 struct kextbridge_kext {
 	__u32 load_tag;
-	__u32 state;	       /* KEXT_STATE_* */
-	__u32 retains;	       /* by OSKextRetainKextWithLoadTag */
+	__u32 state;           /* KEXT_STATE_* */
+	__u32 retains;         /* by OSKextRetainKextWithLoadTag */
 	__s32 module_refcount; /* the module's own count, the core's base reference included */
-	__u32 pending;	       /* requests that are not finished */
-	__u32 flags;	       /* KEXT_FLAG_* */
+	__u32 pending;         /* requests that are not finished */
+	__u32 flags;           /* KEXT_FLAG_* */
 	__u64 reserved;
 	char identifier[KEXTBRIDGE_IDENTIFIER_SIZE];
 	char version[KEXTBRIDGE_IDENTIFIER_SIZE];
 	char module[KEXTBRIDGE_MODULE_SIZE];
 };
 
-#define KEXT_FLAG_AUTOUNLOAD 0x1u    /* has been retained once: leaves by itself when idle */
-#define KEXT_FLAG_PLAIN_RMMOD 0x2u   /* built with KEXT_PLAIN_RMMOD: holds no base reference */
-#define KEXT_FLAG_IN_CALLBACK 0x4u   /* a resource callback runs right now */
+#define KEXT_FLAG_AUTOUNLOAD 0x1u  /* has been retained once: leaves by itself when idle */
+#define KEXT_FLAG_PLAIN_RMMOD 0x2u /* built with KEXT_PLAIN_RMMOD: holds no base reference */
+#define KEXT_FLAG_IN_CALLBACK 0x4u /* a resource callback runs right now */
 
 /* Fills up to `count` entries in the order of load tags, from the first tag >= `from`. */
 struct kextbridge_list {
 	__u32 size;
-	__u32 flags;	/* 0 */
-	__u64 kexts;	/* out: array of struct kextbridge_kext */
-	__u32 count;	/* in: room; out: entries written */
-	__u32 total;	/* out: kexts in all */
-	__u32 from;	/* in */
+	__u32 flags; /* 0 */
+	__u64 kexts; /* out: array of struct kextbridge_kext */
+	__u32 count; /* in: room; out: entries written */
+	__u32 total; /* out: kexts in all */
+	__u32 from;  /* in */
 	__u32 reserved;
 };
 
 struct kextbridge_status {
 	__u32 size;
-	__u32 flags; /* out: KEXTBRIDGE_STATUS_* */
+	__u32 flags;      /* out: KEXTBRIDGE_STATUS_* */
 	__s32 daemon_pid; /* out: in the caller's pid namespace; 0: none */
 	__u32 kexts;
 	__u64 generation; /* grows with every change; poll gives EPOLLPRI when it has grown since this file read it */
 	/* now */
-	__u32 pending;	/* waiting for the daemon */
-	__u32 fetched;	/* in the daemon's hands */
+	__u32 pending;  /* waiting for the daemon */
+	__u32 fetched;  /* in the daemon's hands */
 	__u32 answered; /* waiting for their callback */
 	__u32 reserved;
 	/* since the module was loaded */
@@ -171,9 +171,9 @@ struct kextbridge_status {
 	__u64 replies;
 	__u64 late_replies; /* refused: answered, cancelled or timed out before */
 	__u64 bad_replies;  /* refused for what was in them */
-	__u64 requeued;	    /* given back by a daemon's death */
-	__u64 poisoned;	    /* given up after three daemons */
-	__u64 limited;	    /* refused because of a limit */
+	__u64 requeued;     /* given back by a daemon's death */
+	__u64 poisoned;     /* given up after three daemons */
+	__u64 limited;      /* refused because of a limit */
 	__u64 retains;
 	__u64 releases;
 	__u64 loads;
@@ -192,15 +192,15 @@ struct kextbridge_status {
  */
 struct kextbridge_request {
 	__u32 size;
-	__u32 flags;	       /* KEXTBRIDGE_REQUEST_* */
+	__u32 flags;           /* KEXTBRIDGE_REQUEST_* */
 	__u64 identifier;      /* user address of the bundle's identifier */
-	__u64 name;	       /* user address of the resource's name */
+	__u64 name;            /* user address of the resource's name */
 	__u32 identifier_size; /* bytes, without NUL */
 	__u32 name_size;
 	__u32 timeout_ms; /* 0: the module's default */
 	__u32 max_length; /* 0: the module's default */
-	__u32 tag;	  /* out */
-	__s32 result;	  /* out: OSReturn */
+	__u32 tag;        /* out */
+	__s32 result;     /* out: OSReturn */
 };
 
 #define KEXTBRIDGE_RESULT_NOWAIT 0x1u /* also O_NONBLOCK */
@@ -213,19 +213,19 @@ struct kextbridge_request {
  */
 struct kextbridge_result {
 	__u32 size;
-	__u32 flags;   /* in: KEXTBRIDGE_RESULT_NOWAIT, KEXTBRIDGE_RESULT_RELEASE */
-	__u32 tag;     /* in; 0xffffffff: whichever is finished first; out: its tag */
-	__s32 status;  /* out: Success, or NotFound: this file has no such request */
-	__s32 outcome; /* out: OSReturn of the request */
+	__u32 flags;     /* in: KEXTBRIDGE_RESULT_NOWAIT, KEXTBRIDGE_RESULT_RELEASE */
+	__u32 tag;       /* in; 0xffffffff: whichever is finished first; out: its tag */
+	__s32 status;    /* out: Success, or NotFound: this file has no such request */
+	__s32 outcome;   /* out: OSReturn of the request */
 	__u32 out_flags; /* out: KEXTBRIDGE_RESULT_CANCELLED */
-	__u64 data;    /* user address, may be 0 with count 0 */
+	__u64 data;      /* user address, may be 0 with count 0 */
 	__u32 offset;
-	__u32 count;   /* in: room at data; out: bytes written */
-	__u32 length;  /* out: of the whole payload */
+	__u32 count;  /* in: room at data; out: bytes written */
+	__u32 length; /* out: of the whole payload */
 	__u32 reserved;
 };
 
-#define KEXTBRIDGE_RESULT_RELEASE 0x2u	 /* the kernel may drop the result after this call */
+#define KEXTBRIDGE_RESULT_RELEASE 0x2u   /* the kernel may drop the result after this call */
 #define KEXTBRIDGE_RESULT_CANCELLED 0x1u /* out_flags */
 
 /*
@@ -257,9 +257,9 @@ struct kextbridge_tag {
 struct kextbridge_load {
 	__u32 size;
 	__u32 flags;
-	__u64 identifier; /* user address */
+	__u64 identifier;      /* user address */
 	__u32 identifier_size; /* bytes, without NUL */
-	__s32 result; /* out: OSReturn */
+	__s32 result;          /* out: OSReturn */
 };
 
 #define KEXTBRIDGE_LOAD_WAIT 0x1u
