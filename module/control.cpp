@@ -88,8 +88,6 @@ static u32 state_on_wire(KextState state)
 
 static void describe_locked(const Kext &kext, kextbridge_kext &entry) KEXTBRIDGE_REQUIRES(core.requests)
 {
-	const char *module = shim_module_name(kext.module);
-
 	entry = {};
 	entry.load_tag = kext.tag;
 	entry.state = state_on_wire(kext.state);
@@ -100,7 +98,7 @@ static void describe_locked(const Kext &kext, kextbridge_kext &entry) KEXTBRIDGE
 		      (kext.running ? KEXT_FLAG_IN_CALLBACK : 0);
 	__builtin_memcpy(entry.identifier, kext.identifier, sizeof(kext.identifier));
 	__builtin_memcpy(entry.version, kext.version, sizeof(kext.version));
-	__builtin_memcpy(entry.module, module, text_length(module, sizeof(entry.module) - 1));
+	__builtin_memcpy(entry.module, kext.module_name, sizeof(kext.module_name));
 }
 
 static int list(kextbridge_list &args)
@@ -230,6 +228,14 @@ static void keep_result_locked(ControlFile &file, Request &request) KEXTBRIDGE_R
 	file.result_count++;
 }
 
+static void drop_payload_locked(ControlFile &file, Request &request) KEXTBRIDGE_REQUIRES(core.requests)
+{
+	file.held_bytes -= request.length;
+	payload_free_later(request.data);
+	request.data = nullptr;
+	request.length = 0;
+}
+
 // The finished request that the call asks for: one whose answer waits is taken now, as a driver's is when its callback
 // begins. *pending: there is one that may still finish.
 static Request *find_result_locked(ControlFile &file, u32 tag, bool *pending) KEXTBRIDGE_REQUIRES(core.requests)
@@ -312,6 +318,7 @@ static int result(file *opened, ControlFile &file, kextbridge_result &args)
 	if (find_locked(request->tag) == request.get() && request->queue_node.linked()) {
 		request->queue_node.unlink();
 		file.result_count--;
+		file.held_bytes -= request->length;
 		released = forget_locked(*request);
 	}
 	return 0;
@@ -324,7 +331,6 @@ static int cancel(kextbridge_tag &args)
 	if (args.flags)
 		return -SHIM_EINVAL;
 	for (;;) {
-		OwnedPayload dropped;
 		{
 			Guard guard(core.requests);
 			Request *found = find_locked(args.tag);
@@ -344,9 +350,7 @@ static int cancel(kextbridge_tag &args)
 				if (args.result)
 					return 0;
 				found->cancelled = true;
-				dropped.data = found->data;
-				found->data = nullptr;
-				found->length = 0;
+				drop_payload_locked(file, *found);
 				core.stats.cancelled++;
 				shim_trace_cancel(found->tag, 0, kOSReturnSuccess);
 				keep_result_locked(file, *found);

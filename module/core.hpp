@@ -24,6 +24,7 @@ struct Core {
 	// in_flight.cpp
 	u32 next_tag KEXTBRIDGE_GUARDED_BY(requests) = 1;
 	u32 tag_wraps KEXTBRIDGE_GUARDED_BY(requests) = 0;
+	u32 tags_live KEXTBRIDGE_GUARDED_BY(requests) = 0;
 	List<Request, &Request::queue_node> pending KEXTBRIDGE_GUARDED_BY(requests);
 	timerqueue_head deadlines KEXTBRIDGE_GUARDED_BY(requests);
 	u64 deadline_armed_ns KEXTBRIDGE_GUARDED_BY(requests) = 0; // 0: not armed

@@ -33,8 +33,9 @@ static void revoke_locked(Session &session) KEXTBRIDGE_REQUIRES(core.requests)
 			continue;
 		}
 		core.stats.requeued++;
-		request->suspect = true;
-		if (alone && ++request->deaths >= kMaxDeaths) {
+		// A load may hang for long: handed out alone it would stop everything else. It is counted each time.
+		request->suspect = request->kind == Kind::Resource;
+		if ((alone || !request->suspect) && ++request->deaths >= kMaxDeaths) {
 			core.stats.poisoned++;
 			answer_locked(*request, kOSKextReturnInternalError, Payload(), true);
 			continue;
@@ -91,6 +92,12 @@ static void close_session(Session *session)
 	}
 	shim_put_pid(session->process);
 	shim_kfree(session);
+}
+
+// The file belongs to the process that opened it: what a child of a dead daemon still holds is worth nothing.
+static bool is_daemon_locked(Session &session) KEXTBRIDGE_REQUIRES(core.requests)
+{
+	return core.session == &session && !shim_process_gone(session.process);
 }
 
 // ---- fetching
@@ -196,8 +203,10 @@ static int fetch(Session &session, kextd_exchange &args, u64 arg)
 		{
 			Guard guard(core.requests);
 
-			if (core.session != &session)
+			if (!is_daemon_locked(session)) {
+				wake_daemon_locked(); // the wake-up that brought us here was another's
 				return args.request_count ? 0 : -SHIM_EOWNERDEAD;
+			}
 			fill_batch_locked(session, args, batch, &needed);
 		}
 		if (!batch.count) {
@@ -250,10 +259,24 @@ static bool well_formed(const kextd_reply &reply)
 	       (reply.flags & KEXTD_REPLY_RESULT) && !(data && file) && (data || (!reply.data && !reply.length));
 }
 
+// A driver takes its payload at once; a program may leave it with us, so there is a limit to what it can pile up.
+static bool accept_payload_locked(Request &request, const Payload &payload) KEXTBRIDGE_REQUIRES(core.requests)
+{
+	if (!payload.length || request.owner->kext())
+		return true;
+	if (request.owner->held_bytes + payload.length > kextbridge_params.max_bytes_per_file) {
+		core.stats.limited++;
+		return false;
+	}
+	request.owner->held_bytes += payload.length;
+	return true;
+}
+
 // What became of the reply: kextd_reply.status.
 static s32 take_reply(Session &session, const kextd_reply &reply)
 {
 	Payload payload;
+	s32 result = kOSKextReturnNotFound;
 
 	if (!well_formed(reply))
 		return kOSKextReturnInvalidArgument;
@@ -270,12 +293,12 @@ static s32 take_reply(Session &session, const kextd_reply &reply)
 			limit = request->max_length;
 		}
 		// Without the lock: cancel, deadline and another reply may win meanwhile.
-		OSReturn result = reply.flags & KEXTD_REPLY_DATA ?
+		OSReturn copied = reply.flags & KEXTD_REPLY_DATA ?
 					  payload_from_user(reply.data, reply.length, limit, &payload) :
 					  payload_from_file(reply.fd, limit, &payload);
 
-		if (result)
-			return result;
+		if (copied)
+			return copied;
 	}
 	{
 		Guard guard(core.requests);
@@ -283,12 +306,16 @@ static s32 take_reply(Session &session, const kextd_reply &reply)
 
 		if (request) {
 			core.stats.replies++;
-			answer_locked(*request, reply.result, payload, true);
-			return kOSReturnSuccess;
+			if (accept_payload_locked(*request, payload)) {
+				answer_locked(*request, reply.result, payload, true);
+				return kOSReturnSuccess;
+			}
+			answer_locked(*request, kOSKextReturnNoResources, Payload(), true);
+			result = kOSReturnSuccess;
 		}
 	}
-	shim_kvfree(payload.data);
-	return kOSKextReturnNotFound;
+	payload_free(payload.data);
+	return result;
 }
 
 static int take_replies(Session &session, kextd_exchange &args)
@@ -324,19 +351,12 @@ static int take_replies(Session &session, kextd_exchange &args)
 
 // ---- the call
 
-static bool is_daemon(Session &session)
-{
-	Guard guard(core.requests);
-
-	return core.session == &session && !shim_process_gone(session.process);
-}
-
 static int wait_for_requests(Session &session)
 {
 	return core.fetch.wait_interruptible_exclusive([&] {
 		Guard guard(core.requests);
 
-		return core.session != &session || fetchable_locked(session);
+		return !is_daemon_locked(session) || fetchable_locked(session);
 	});
 }
 
@@ -367,8 +387,12 @@ static long daemon_ioctl(file *file, Session &session, unsigned int cmd, u64 arg
 		return -SHIM_EPERM;
 	if (!same_ioctl(cmd, KEXTD_IOC_EXCHANGE))
 		return -SHIM_ENOTTY;
-	if (!is_daemon(session))
-		return -SHIM_EOWNERDEAD;
+	{
+		Guard guard(core.requests);
+
+		if (!is_daemon_locked(session))
+			return -SHIM_EOWNERDEAD;
+	}
 	err = get_struct(&args, arg);
 	if (err)
 		return err;
@@ -410,7 +434,7 @@ extern "C" unsigned int kextbridge_daemon_poll_c(struct file *file, void *data, 
 	core.fetch.poll(file, table);
 	Guard guard(core.requests);
 
-	if (core.session != &session)
+	if (!is_daemon_locked(session))
 		return SHIM_EPOLLHUP;
 	return fetchable_locked(session) ? SHIM_EPOLLIN : 0;
 }

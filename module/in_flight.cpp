@@ -4,6 +4,7 @@
 #include "base/new.hpp"
 #include "daemon.hpp"
 #include "load.hpp"
+#include "payload.hpp"
 #include "shim/enforce.h"
 
 namespace kextbridge {
@@ -33,25 +34,38 @@ Ref<Request> Request::make(Kind kind, const char *identifier, u32 identifier_len
 
 void Request::destroy(Request *request)
 {
-	shim_kvfree(request->data);
+	payload_free_later(request->data);
 	if (request->owner)
 		request->owner->put();
 	shim_kfree(request);
 }
 
+// The tag is taken off the counter before the lock can be dropped: nobody else gets it meanwhile.
 OSReturn allocate_tag_locked(Request &request)
 {
-	constexpr u32 last = kOSKextRequestTagInvalid - 1;
-	int err = core.requests.alloc_locked(&request.tag, &request, last, &core.next_tag);
+	int err;
 
-	if (err == -SHIM_EBUSY) {
-		core.tag_wraps++;
-		core.next_tag = 1;
-		err = core.requests.alloc_locked(&request.tag, &request, last, &core.next_tag);
-	}
+	do {
+		if (core.tags_live == kOSKextRequestTagInvalid - 1)
+			return kOSKextReturnNoResources;
+		request.tag = core.next_tag;
+		request.wire_id = static_cast<u64>(core.tag_wraps) << 32 | request.tag;
+		if (++core.next_tag == kOSKextRequestTagInvalid) {
+			core.next_tag = 1;
+			core.tag_wraps++;
+		}
+		err = core.requests.insert_locked(request.tag, &request);
+	} while (err == -SHIM_EBUSY);
 	if (err)
-		return err == -SHIM_ENOMEM ? kOSKextReturnNoMemory : kOSKextReturnNoResources;
+		return kOSKextReturnNoMemory;
+	core.tags_live++;
 	return kOSReturnSuccess;
+}
+
+void free_tag_locked(Request &request)
+{
+	core.requests.erase_locked(request.tag);
+	core.tags_live--;
 }
 
 static void arm_deadline_locked(u64 expires_ns, u64 now_ns) KEXTBRIDGE_REQUIRES(core.requests)
@@ -77,7 +91,6 @@ void set_deadline_locked(Request &request, u32 timeout_ms)
 
 void publish_locked(Request &request, Owner *owner, u32 timeout_ms, bool queue)
 {
-	request.wire_id = static_cast<u64>(core.tag_wraps) << 32 | request.tag;
 	request.issued_ns = shim_ktime_get_ns();
 	request.owner = owner;
 	request.state = State::Pending;
@@ -207,7 +220,7 @@ bool take_locked(Request &request)
 
 Ref<Request> forget_locked(Request &request)
 {
-	core.requests.erase_locked(request.tag);
+	free_tag_locked(request);
 	return Ref<Request>::adopt(&request);
 }
 

@@ -15,6 +15,8 @@ namespace kextbridge {
 // LOCKING: may drop and take the lock again before it publishes; after it has returned Success the lock was held since.
 // OWNERSHIP: takes over one reference to request and one to owner (may be null) on success.
 OSReturn allocate_tag_locked(Request &request) KEXTBRIDGE_REQUIRES(core.requests);
+// Undoes it for a request that is not published.
+void free_tag_locked(Request &request) KEXTBRIDGE_REQUIRES(core.requests);
 void publish_locked(Request &request, Owner *owner, u32 timeout_ms, bool queue) KEXTBRIDGE_REQUIRES(core.requests);
 
 // Hands a published request that was not queued yet to the daemon's queue.

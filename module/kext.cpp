@@ -5,6 +5,7 @@
 #include "base/new.hpp"
 #include "core.hpp"
 #include "in_flight.hpp"
+#include "payload.hpp"
 #include "text.hpp"
 #include "unload.hpp"
 #include "shim/enforce.h"
@@ -24,6 +25,10 @@ Kext::Kext(kmod_info_t *ki, struct module *owner, u32 kext_flags) : info(ki), mo
 
 	__builtin_memcpy(identifier, ki->name, sizeof(identifier));
 	__builtin_memcpy(version, ki->version, sizeof(version));
+	// A Kext may outlive its module.
+	const char *name = shim_module_name(owner);
+
+	__builtin_memcpy(module_name, name, text_length(name, sizeof(module_name) - 1));
 	shim_module_text(owner, &text_start, &size);
 	text_end = text_start + size;
 	callback_work_.init(callback_fn, this, "kextbridge_callback", &callback_key);
@@ -62,7 +67,8 @@ OSReturn Kext::register_kext()
 		// The counter never wraps: a tag is never given twice.
 		if (core.next_load_tag == kOSKextInvalidLoadTag)
 			return kOSKextReturnNoResources;
-		err = core.kexts_by_tag.alloc_locked(&tag, nullptr, kOSKextInvalidLoadTag - 1, &core.next_load_tag);
+		tag = core.next_load_tag++;
+		err = core.kexts_by_tag.insert_locked(tag, nullptr);
 	}
 	if (err < 0)
 		return kOSKextReturnNoMemory;
@@ -113,10 +119,17 @@ OSReturn Kext::register_kext()
 	return result;
 }
 
+void Kext::set_state_locked(KextState next)
+{
+	state = next;
+	changed_locked();
+	core.done.wake_all(); // module exit may wait for it
+}
+
 // OWNERSHIP: gives back the registry's reference.
 static Ref<Kext> unregister_locked(Kext &kext) KEXTBRIDGE_REQUIRES(core.requests)
 {
-	kext.state = KextState::Gone;
+	kext.set_state_locked(KextState::Gone);
 	kext.node.unlink();
 	core.texts.remove_locked(kext);
 	core.stats.kexts--;
@@ -191,10 +204,11 @@ OSReturn Kext::start()
 		return result;
 	Guard guard(core.requests);
 
-	state = KextState::Started;
+	set_state_locked(KextState::Started);
 	if (!answered.empty())
 		answered_locked();
-	changed_locked();
+	if (autounload)
+		arm_next_scan_locked(shim_ktime_get_ns());
 	return kOSReturnSuccess;
 }
 
@@ -245,6 +259,8 @@ void Kext::run_callbacks()
 		shim_trace_callback(request->tag, tag, request->result, request->length,
 				    shim_ktime_get_ns() - request->issued_ns);
 		request->callback(request->tag, request->result, request->data, request->length, request->context);
+		payload_free(request->data);
+		request->data = nullptr;
 		Ref<Request> finished;
 		{
 			Guard guard(core.requests);
@@ -255,7 +271,7 @@ void Kext::run_callbacks()
 				core.barrier.wake_all();
 		}
 	}
-	// OWNERSHIP: the kext is registered: leave_registry() flushes this work before it lets go.
+	// OWNERSHIP: leave_registry() cancels this work before it lets go of the kext.
 	callback_work_.queue(core.workqueue);
 }
 

@@ -8,6 +8,7 @@
 #include "base/work.hpp"
 #include "kextbridge/kext.h"
 #include "request.hpp"
+#include "uapi/kextbridge.h"
 
 namespace kextbridge {
 
@@ -42,6 +43,9 @@ class Kext final : public Owner {
 	void flush();
 	void advance();
 	bool stop();
+	OSReturn flush_and_stop();
+	OSReturn restart();
+	KextState enter_exit();
 	void hand_over();
 	void conclude();
 	void finish_unload_locked(OSReturn result) KEXTBRIDGE_REQUIRES(core_lock());
@@ -67,6 +71,7 @@ class Kext final : public Owner {
 	OSReturn restart_loaded();
 	// unload.cpp: starts an unload and returns the message whose end is the unload's. automatic: by the scan.
 	OSReturn begin_unload(bool if_idle, bool automatic, Ref<Request> *message);
+	void set_state_locked(KextState next) KEXTBRIDGE_REQUIRES(core_lock());
 	void unload_answered_locked() KEXTBRIDGE_REQUIRES(core_lock());
 
 	// LOCKING: the table's, held.
@@ -86,6 +91,7 @@ class Kext final : public Owner {
 	unsigned long text_end = 0;
 	char identifier[KMOD_MAX_NAME];
 	char version[KMOD_MAX_NAME];
+	char module_name[KEXTBRIDGE_MODULE_SIZE] = {};
 
 	ListNode node; // core.kexts
 	KextState state KEXTBRIDGE_GUARDED_BY(core_lock()) = KextState::Starting;

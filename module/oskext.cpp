@@ -65,7 +65,7 @@ OSReturn submit(const char *identifier, const char *name, OSKextRequestResourceC
 	// The allocation may have let go of the lock.
 	result = find_owner_locked(callback, &owner);
 	if (result) {
-		core.requests.erase_locked(request->tag);
+		free_tag_locked(*request);
 		return result;
 	}
 	if (tag_out)

@@ -5,22 +5,38 @@
 
 namespace kextbridge {
 
+constexpr size_t kHead = (SHIM_RCU_HEAD_SIZE + 15u) & ~15u; // keeps the bytes aligned
+
+void payload_free(void *data)
+{
+	if (data)
+		shim_kvfree(static_cast<char *>(data) - kHead);
+}
+
+void payload_free_later(void *data)
+{
+	if (data)
+		shim_kvfree_rcu(static_cast<char *>(data) - kHead);
+}
+
 static OSReturn allocate(s64 length, u32 limit, Payload *payload)
 {
 	if (length > limit)
 		return kOSKextReturnNoResources;
 	if (!length)
 		return kOSReturnSuccess;
-	payload->data = shim_kvmalloc(static_cast<size_t>(length), SHIM_GFP_KERNEL | SHIM_GFP_NOWARN);
-	if (!payload->data)
+	void *memory = shim_kvmalloc(kHead + static_cast<size_t>(length), SHIM_GFP_KERNEL | SHIM_GFP_NOWARN);
+
+	if (!memory)
 		return kOSKextReturnNoMemory;
+	payload->data = static_cast<char *>(memory) + kHead;
 	payload->length = static_cast<u32>(length);
 	return kOSReturnSuccess;
 }
 
 static OSReturn refuse(Payload *payload, OSReturn result)
 {
-	shim_kvfree(payload->data);
+	payload_free(payload->data);
 	*payload = Payload();
 	return result;
 }

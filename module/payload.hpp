@@ -7,15 +7,12 @@
 
 namespace kextbridge {
 
-// Freed at the end of its block: declared before a guard, after the lock.
-struct OwnedPayload final : Payload {
-	OwnedPayload() = default;
-	OwnedPayload(const OwnedPayload &) = delete;
-	OwnedPayload &operator=(const OwnedPayload &) = delete;
-	~OwnedPayload() { shim_kvfree(data); }
-};
+// A payload's memory has room for the kernel's rcu_head in front of the bytes, so that it can also be freed where one
+// must not sleep. Both take null.
+void payload_free(void *data);       // CONTEXT: process
+void payload_free_later(void *data); // CONTEXT: any but hard interrupts
 
-// OWNERSHIP: on Success the caller owns payload->data (shim_kvfree); null for an empty payload.
+// OWNERSHIP: on Success the caller owns payload->data (payload_free); null for an empty payload.
 // NoResources: longer than limit. NoMemory. InvalidArgument: bad address.
 OSReturn payload_from_user(u64 data, u32 length, u32 limit, Payload *payload);
 // Also InvalidArgument: no regular file opened for reading only. BadData: it could not be read whole, or its size has

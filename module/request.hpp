@@ -100,6 +100,8 @@ class Owner : public RefCounted<Owner> {
 	List<Request, &Request::queue_node> answered KEXTBRIDGE_GUARDED_BY(core_lock()); // in the order of the answers
 	u32 pending KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;                              // how many are in live
 
+	u64 held_bytes KEXTBRIDGE_GUARDED_BY(core_lock()) = 0; // payloads that a program has not collected yet
+
 	Owner() KEXTBRIDGE_UNCHECKED // nobody else can see it yet
 	{
 		live.init();

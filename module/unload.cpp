@@ -11,7 +11,6 @@ constexpr u32 kScanPostponements = 5; // delays after which a scan comes, whatev
 constexpr u32 kFlushBatch = 64;       // requests answered per hold of the lock
 constexpr u8 kMaxBackoff = 6;         // failed deletes delay the next by at most 2^6 scans
 
-static void arm_next_scan_locked(u64 now_ns) KEXTBRIDGE_REQUIRES(core.requests);
 static void scan_now_locked() KEXTBRIDGE_REQUIRES(core.requests);
 
 static u64 autounload_delay_ns()
@@ -32,9 +31,9 @@ int wait_done(Request &message)
 
 OSReturn Kext::begin_unload(bool if_idle, bool automatically, Ref<Request> *message_out)
 {
-	const char *name = shim_module_name(module);
 	Ref<Request> message = Request::make(Kind::Unload, identifier, text_length(identifier, sizeof(identifier)),
-					     name, text_length(name, KEXTBRIDGE_MODULE_SIZE - 1), SHIM_GFP_KERNEL);
+					     module_name, text_length(module_name, sizeof(module_name)),
+					     SHIM_GFP_KERNEL);
 	Ref<Request> refused;
 
 	if (!message)
@@ -63,12 +62,11 @@ OSReturn Kext::begin_unload(bool if_idle, bool automatically, Ref<Request> *mess
 	unload = message.get();
 	automatic = automatically;
 	if (state == KextState::Started) {
-		state = KextState::Flushing; // no new requests; the worker flushes the old ones
+		set_state_locked(KextState::Flushing); // no new requests; the worker flushes the old ones
 	} else {
-		state = KextState::Stopped;
+		set_state_locked(KextState::Stopped);
 	}
 	life_work_.queue(core.workqueue);
-	changed_locked();
 	*message_out = static_cast<Ref<Request> &&>(message);
 	return kOSReturnSuccess;
 }
@@ -140,28 +138,39 @@ void Kext::advance()
 // Flushing -> Stopped, or back to Started when the stop function refuses.
 bool Kext::stop()
 {
-	flush();
-	{
-		Guard guard(core.requests);
+	OSReturn result = flush_and_stop();
 
-		state = KextState::Stopping;
-	}
-	OSReturn result = info->stop(info, nullptr);
-
-	shim_trace_stop(tag, identifier, result);
 	if (!result) {
 		// A thread that was preempted on its way out of the kext's text leaves it now.
 		shim_synchronize_rcu_tasks();
 	}
 	Guard guard(core.requests);
 
-	state = result ? KextState::Started : KextState::Stopped;
-	if (result) {
-		not_before_ns = shim_ktime_get_ns() + autounload_delay_ns();
-		finish_unload_locked(kOSKextReturnStartStopError);
+	if (!result) {
+		set_state_locked(KextState::Stopped);
+		return true;
 	}
-	changed_locked();
-	return !result;
+	set_state_locked(KextState::Started);
+	finish_unload_locked(kOSKextReturnStartStopError);
+	if (autounload) {
+		not_before_ns = shim_ktime_get_ns() + autounload_delay_ns();
+		arm_next_scan_locked(shim_ktime_get_ns());
+	}
+	return false;
+}
+
+OSReturn Kext::flush_and_stop()
+{
+	flush();
+	{
+		Guard guard(core.requests);
+
+		set_state_locked(KextState::Stopping);
+	}
+	OSReturn result = info->stop(info, nullptr);
+
+	shim_trace_stop(tag, identifier, result);
+	return result;
 }
 
 // The base reference first: the daemon may be quick.
@@ -171,6 +180,8 @@ void Kext::hand_over()
 		shim_module_put(module);
 	Guard guard(core.requests);
 
+	if (!unload || state != KextState::Stopped)
+		return; // module exit was quicker, and has finished the unload
 	if (core.session) {
 		// A daemon that hangs over it does not keep the kext stopped for ever.
 		set_deadline_locked(*unload, kextbridge_params.request_timeout_ms);
@@ -182,52 +193,57 @@ void Kext::hand_over()
 
 void Kext::unload_answered_locked()
 {
-	if (state == KextState::Gone)
-		finish_unload_locked(kOSReturnSuccess);
-	else
+	if (state != KextState::Gone) {
 		life_work_.queue(core.workqueue);
+		return;
+	}
+	finish_unload_locked(kOSReturnSuccess);
+	// The module is deleted: what it depended on may be idle now.
+	scan_now_locked();
 }
 
 // The daemon has answered and the kext is still here.
+// SAFETY: its module is, too: module exit waits for this work.
 void Kext::conclude()
 {
 	OSReturn result;
-	{
-		Guard guard(core.requests);
 
-		result = unload->result ? unload->result : kOSKextReturnInternalError;
-	}
 	if (!plain_rmmod() && !shim_try_module_get(module))
 		return; // it is being deleted: module exit finishes the unload
 	{
 		Guard guard(core.requests);
 
-		if (state != KextState::Stopped)
-			return; // module exit of a KEXT_PLAIN_RMMOD kext was quicker, and finishes the unload
-		state = KextState::Starting;
+		// Module exit of a KEXT_PLAIN_RMMOD kext may be quicker, and finishes the unload.
+		if (!unload || state != KextState::Stopped)
+			return;
+		result = unload->result ? unload->result : kOSKextReturnInternalError;
+		set_state_locked(KextState::Starting);
 		if (failures < kMaxBackoff)
 			failures++;
 		not_before_ns = shim_ktime_get_ns() + (autounload_delay_ns() << failures);
 	}
 	shim_pr_info("%s: could not be deleted (0x%08x), starting it again", identifier, result);
-	OSReturn started = start();
-
-	if (started) {
-		shim_pr_warn_ratelimited("%s: start function failed after a failed delete: 0x%08x; it stays loaded",
-					 identifier, started);
-		{
-			Guard guard(core.requests);
-
-			state = KextState::Loaded;
-			changed_locked();
-		}
-		discard_requests();
-	}
+	(void)restart();
 	Guard guard(core.requests);
 
 	finish_unload_locked(result);
-	if (autounload)
-		arm_next_scan_locked(shim_ktime_get_ns());
+}
+
+// In state Starting, of a kext that was stopped: Started, or Loaded.
+OSReturn Kext::restart()
+{
+	OSReturn result = start();
+
+	if (!result)
+		return kOSReturnSuccess;
+	shim_pr_warn_ratelimited("%s: start function failed: 0x%08x; it stays loaded, not started", identifier, result);
+	{
+		Guard guard(core.requests);
+
+		set_state_locked(KextState::Loaded);
+	}
+	discard_requests();
+	return kOSKextReturnStartStopError;
 }
 
 void Kext::finish_unload_locked(OSReturn result)
@@ -255,9 +271,6 @@ void Kext::unload_gone_locked()
 	// With the message in the daemon's hands its reply is still to come.
 	if (unload && unload->state != State::Fetched)
 		finish_unload_locked(kOSReturnSuccess);
-	// What this one depended on may be idle now.
-	if (autounload)
-		scan_now_locked();
 }
 
 OSReturn Kext::restart_loaded()
@@ -267,17 +280,27 @@ OSReturn Kext::restart_loaded()
 
 		if (state != KextState::Loaded)
 			return kOSKextReturnDeferred;
-		state = KextState::Starting;
+		set_state_locked(KextState::Starting);
 	}
-	if (!start())
-		return kOSReturnSuccess;
-	{
+	return restart();
+}
+
+// Module exit: Gone when nobody has to stop it any more, else Flushing. An unload or a start that runs (rmmod -f gets
+// past references) decides first.
+KextState Kext::enter_exit()
+{
+	KextState next = KextState::Gone;
+
+	core.done.wait([&] {
 		Guard guard(core.requests);
 
-		state = KextState::Loaded;
-	}
-	discard_requests();
-	return kOSKextReturnStartStopError;
+		if (state != KextState::Started && state != KextState::Stopped && state != KextState::Loaded)
+			return false;
+		next = state == KextState::Started ? KextState::Flushing : KextState::Gone;
+		set_state_locked(next);
+		return true;
+	});
+	return next;
 }
 
 void Kext::unload_from_exit(kmod_info_t *ki)
@@ -290,36 +313,9 @@ void Kext::unload_from_exit(kmod_info_t *ki)
 	}
 	if (!kext)
 		return;
-	for (;;) {
-		// An unload that runs (rmmod -f got past its references) decides first.
-		kext->life_work_.flush();
-		Guard guard(core.requests);
+	if (kext->enter_exit() == KextState::Flushing) {
+		OSReturn result = kext->flush_and_stop();
 
-		if (kext->state == KextState::Started) {
-			kext->state = KextState::Flushing;
-			break;
-		}
-		if (kext->state == KextState::Stopped || kext->state == KextState::Loaded) {
-			kext->state = KextState::Gone;
-			break;
-		}
-	}
-	bool flushing;
-	{
-		Guard guard(core.requests);
-
-		flushing = kext->state == KextState::Flushing;
-	}
-	if (flushing) {
-		kext->flush();
-		{
-			Guard guard(core.requests);
-
-			kext->state = KextState::Stopping;
-		}
-		OSReturn result = kext->info->stop(kext->info, nullptr);
-
-		shim_trace_stop(kext->tag, kext->identifier, result);
 		if (result)
 			shim_pr_warn_ratelimited("%s: stop function refused (0x%08x), but its module is being removed",
 						 kext->identifier, result);
@@ -411,8 +407,7 @@ static Kext *newest_idle_locked(u32 below, u64 now_ns) KEXTBRIDGE_REQUIRES(core.
 	return newest;
 }
 
-// Another scan for those that were busy, refused or too young.
-static void arm_next_scan_locked(u64 now_ns)
+void arm_next_scan_locked(u64 now_ns)
 {
 	u64 due = 0;
 

@@ -22,6 +22,8 @@ int wait_done(Request &message);
 void arm_scan_locked(Kext &released) KEXTBRIDGE_REQUIRES(core.requests);
 // A request was made: an armed scan comes later.
 void postpone_scan_locked(u64 now_ns) KEXTBRIDGE_REQUIRES(core.requests);
+// Another scan, if none is armed, for those that were busy, refused or too young.
+void arm_next_scan_locked(u64 now_ns) KEXTBRIDGE_REQUIRES(core.requests);
 // A scan that waited for a daemon need not wait any more.
 void daemon_came_locked() KEXTBRIDGE_REQUIRES(core.requests);
 // A daemon's file is gone: what it was to delete is started again.

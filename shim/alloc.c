@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/mm.h>
+#include <linux/rcupdate.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
@@ -13,6 +14,17 @@ void shim_kfree(const void *p)
 void shim_kvfree(const void *p)
 {
 	kvfree(p);
+}
+
+struct freed_later {
+	struct rcu_head rcu;
+};
+
+void shim_kvfree_rcu(void *p)
+{
+	struct freed_later *memory = p;
+
+	kvfree_rcu(memory, rcu);
 }
 
 void *shim_kvmalloc(size_t size, unsigned int gfp)

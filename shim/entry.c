@@ -13,6 +13,7 @@ struct kextbridge_params kextbridge_params = {
 	.max_pending = 16384,
 	.max_pending_per_file = 1024,
 	.max_reply_bytes = 256u << 20,
+	.max_bytes_per_file = 512u << 20,
 	.max_name = 1023,
 };
 
@@ -26,6 +27,9 @@ module_param_named(max_pending_per_file, kextbridge_params.max_pending_per_file,
 MODULE_PARM_DESC(max_pending_per_file, "unfinished or uncollected requests per open /dev/kextbridge (default 1024)");
 module_param_named(max_reply_bytes, kextbridge_params.max_reply_bytes, uint, 0644);
 MODULE_PARM_DESC(max_reply_bytes, "longest payload of a reply (default 256 MiB)");
+module_param_named(max_bytes_per_file, kextbridge_params.max_bytes_per_file, uint, 0644);
+MODULE_PARM_DESC(max_bytes_per_file,
+		 "payload bytes that wait to be collected per open /dev/kextbridge (default 512 MiB)");
 module_param_named(max_name, kextbridge_params.max_name, uint, 0644);
 MODULE_PARM_DESC(max_name, "longest identifier or resource name in bytes, without NUL, at most 3072 (default 1023)");
 module_param_named(strict_cancel, kextbridge_params.strict_cancel, bool, 0644);

@@ -3,9 +3,9 @@
 
 #include "shim/shim.h"
 
-int shim___xa_alloc_cyclic(struct xarray *xa, u32 *id, void *entry, u32 min, u32 max, u32 *next, unsigned int gfp)
+int shim___xa_insert(struct xarray *xa, unsigned long index, void *entry, unsigned int gfp)
 {
-	return __xa_alloc_cyclic(xa, id, entry, XA_LIMIT(min, max), next, (__force gfp_t)gfp);
+	return __xa_insert(xa, index, entry, (__force gfp_t)gfp);
 }
 
 void *shim___xa_erase(struct xarray *xa, unsigned long index)
@@ -39,12 +39,12 @@ void *shim_xa_load(struct xarray *xa, unsigned long index)
 	return xa_load(xa, index);
 }
 
-void shim_xa_lock_bh(struct xarray *xa)
+void shim_xa_lock_bh(struct xarray *xa) __acquires(&xa->xa_lock)
 {
 	xa_lock_bh(xa);
 }
 
-void shim_xa_unlock_bh(struct xarray *xa)
+void shim_xa_unlock_bh(struct xarray *xa) __releases(&xa->xa_lock)
 {
 	xa_unlock_bh(xa);
 }

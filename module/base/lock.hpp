@@ -25,7 +25,7 @@ class KEXTBRIDGE_CAPABILITY("xa_lock") Table final {
 	// Without the lock: whoever erases entries must hold a lock of the caller's.
 	void *load(u32 index) { return shim_xa_load(&xa_, index); }
 	void *load_locked(u32 index) KEXTBRIDGE_REQUIRES(this) { return shim_xa_load(&xa_, index); }
-	// Into an index that alloc_locked() gave to a null entry. Cannot fail.
+	// Into an index that insert_locked() reserved. Cannot fail.
 	void store_reserved_locked(u32 index, void *entry) KEXTBRIDGE_REQUIRES(this)
 	{
 		shim___xa_store(&xa_, index, entry, 0);
@@ -40,13 +40,12 @@ class KEXTBRIDGE_CAPABILITY("xa_lock") Table final {
 		return shim_xa_find(&xa_, &at, 0xfffffffful);
 	}
 
-	// The first free index of [*next, max]; *next moves behind it.
 	// LOCKING: drops the lock for an allocation when it has to, and takes it again before it stores.
-	// 0, -EBUSY when all of them are taken, -ENOMEM. It never starts over by itself: the kernel's call would,
-	// after any error, if it were told a minimum below *next.
-	int alloc_locked(u32 *index, void *entry, u32 max, u32 *next) KEXTBRIDGE_REQUIRES(this)
+	// 0, -EBUSY when the index is taken, -ENOMEM. A null entry reserves the index. (The kernel's cyclic
+	// allocation is not used: it reads its counter before it drops the lock and writes it afterwards.)
+	int insert_locked(u32 index, void *entry) KEXTBRIDGE_REQUIRES(this)
 	{
-		return shim___xa_alloc_cyclic(&xa_, index, entry, *next, max, next, SHIM_GFP_KERNEL);
+		return shim___xa_insert(&xa_, index, entry, SHIM_GFP_KERNEL);
 	}
 };
 

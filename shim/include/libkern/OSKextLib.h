@@ -114,7 +114,7 @@ static inline OSReturn OSKextCancelRequest(OSKextRequestTag requestTag, void **c
 
 /*
  * The same without the wait: kOSKextReturnInUse says that the callback is running right now and that the
- * context must not be freed yet. CONTEXT: also under a driver's spin lock.
+ * context must not be freed yet. CONTEXT: also under a driver's spin lock and in softirq, with interrupts on.
  */
 static inline OSReturn kextbridge_cancel_nowait(OSKextRequestTag requestTag, void **contextOut)
 {

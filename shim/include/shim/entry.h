@@ -21,6 +21,7 @@ struct kextbridge_params {
 	unsigned int max_pending;
 	unsigned int max_pending_per_file;
 	unsigned int max_reply_bytes;
+	unsigned int max_bytes_per_file;
 	unsigned int max_name;
 	bool strict_cancel;
 	bool unload_stopping; /* unload_result=stopping */

@@ -20,8 +20,10 @@ void *shim_kvzalloc(size_t size, unsigned int gfp);
 void *shim_kvmalloc(size_t size, unsigned int gfp);
 void *shim_kzalloc(size_t size, unsigned int gfp);
 void shim_kfree(const void *p);
-/* CONTEXT: any but NMI; memory from vmalloc is freed later when called in softirq. */
+/* CONTEXT: process, for memory that may be vmalloc's. */
 void shim_kvfree(const void *p);
+/* Later, after a grace period. CONTEXT: also under a spin lock. The first SHIM_RCU_HEAD_SIZE bytes of p are used. */
+void shim_kvfree_rcu(void *p);
 
 /* ---- cred.c ---- */
 bool shim_capable(int cap);
@@ -125,8 +127,11 @@ void shim_xa_unlock_bh(struct xarray *xa);
 void *shim_xa_load(struct xarray *xa, unsigned long index);
 /* First entry at or after *index. */
 void *shim_xa_find(struct xarray *xa, unsigned long *index, unsigned long max);
-/* LOCKING: xa_lock held; with a gfp that may sleep it is dropped for an allocation and taken again. */
-int shim___xa_alloc_cyclic(struct xarray *xa, u32 *id, void *entry, u32 min, u32 max, u32 *next, unsigned int gfp);
+/*
+ * LOCKING: xa_lock held; with a gfp that may sleep it is dropped for an allocation and taken again. A null entry
+ * reserves the index. -EBUSY: there is an entry.
+ */
+int shim___xa_insert(struct xarray *xa, unsigned long index, void *entry, unsigned int gfp);
 void *shim___xa_store(struct xarray *xa, unsigned long index, void *entry, unsigned int gfp);
 void *shim___xa_erase(struct xarray *xa, unsigned long index);
 
