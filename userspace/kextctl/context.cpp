@@ -18,15 +18,19 @@ struct Advice {
 };
 
 constexpr Advice advices[] = {
-	{Operation::Request, kOSKextReturnNotFound, "no bundle with this identifier has it; kextd's log says where it looked"},
+	{Operation::Request, kOSKextReturnNotFound,
+	 "no bundle with this identifier has it; kextd's log says where it looked"},
 	{Operation::Request, kOSKextReturnInvalidArgument,
-	 "identifier and name must not be empty or too long, and the name must stay beneath the bundle's Resources"},
+	 "identifier and name must not be empty or too long, and the name must stay beneath the bundle's "
+	 "Resources"},
 	{Operation::Request, kOSKextReturnValidation, "the bundle's Info.plist is invalid; kextd's log says why"},
 	{Operation::Request, kOSKextReturnAuthentication,
-	 "something of the bundle does not belong to root:root or is writable for others; kextd's log says what"},
+	 "something of the bundle does not belong to root:root or is writable for others; kextd's log says "
+	 "what"},
 	{Operation::Request, kOSKextReturnNoResources,
 	 "the resource is longer than --max-length, or a limit was reached (kextctl status, kextd's log)"},
-	{Operation::Request, kOSKextReturnBadData, "the file changed or could not be read; try again, then see kextd's log"},
+	{Operation::Request, kOSKextReturnBadData,
+	 "the file changed or could not be read; try again, then see kextd's log"},
 	{Operation::Request, kOSKextReturnTimeout, "nobody answered in time; is kextd running? (kextctl status)"},
 	{Operation::Request, kOSKextReturnInternalError, "kextd could not answer; its log says why"},
 	{Operation::Cancel, kOSKextReturnNotFound, "no such request is pending: it has ended or never was"},
@@ -43,13 +47,15 @@ constexpr Advice advices[] = {
 	{Operation::Load, kOSKextReturnNotPrivileged, "the kernel does not permit it; kextd's log says why"},
 	{Operation::Load, kOSKextReturnAuthentication,
 	 "the signature is refused, or the bundle does not belong to root; kextd's log says which"},
-	{Operation::Load, kOSKextReturnLinkError, "the module is not for this kernel; the kernel's log names the symbol"},
+	{Operation::Load, kOSKextReturnLinkError,
+	 "the module is not for this kernel; the kernel's log names the symbol"},
 	{Operation::Load, kOSKextReturnStartStopError, "its start function failed; see the kernel's log"},
 	{Operation::Load, kOSKextReturnNotLoadable, "modprobe.d has it on a blacklist"},
 	{Operation::Load, kOSKextReturnInUse, "the module is just being deleted; try again"},
 	{Operation::Unload, kOSKextReturnNotFound, "no kext has this tag (kextctl list)"},
 	{Operation::Unload, kOSKextReturnInUse,
-	 "it is retained, or another module or an open file uses it, or it has pending requests (kextctl list, lsmod)"},
+	 "it is retained, or another module or an open file uses it, or it has pending requests (kextctl "
+	 "list, lsmod)"},
 	{Operation::Unload, kOSKextReturnStartStopError, "its stop function refused; it stays started"},
 	{Operation::Unload, kOSKextReturnDisabled, "no kextd is running to delete the module; start it"},
 	{Operation::Unload, kOSKextReturnNotPrivileged, "the kernel does not permit it; kextd's log says why"},
@@ -76,8 +82,8 @@ Bridge open_bridge(const std::string &device)
 	case ENOENT:
 	case ENXIO:
 	case ENODEV:
-		throw Failure(ExitNoBridge,
-			      fmt::format("{}: {}: kextbridge is not loaded (insmod kextbridge.ko)", device, strerror(error)));
+		throw Failure(ExitNoBridge, fmt::format("{}: {}: kextbridge is not loaded (insmod kextbridge.ko)",
+							device, strerror(error)));
 	case EACCES:
 	case EPERM:
 		throw Failure(ExitNoPermission,
@@ -127,8 +133,8 @@ void check_result(OSReturn result, Operation operation, const std::string &doing
 {
 	if (result != kOSReturnSuccess)
 		throw Failure(exit_code(result),
-			      fmt::format("{}: {} (0x{:08x}): {}", doing, name_of(result), static_cast<uint32_t>(result),
-					  advice_for(result, operation)));
+			      fmt::format("{}: {} (0x{:08x}): {}", doing, name_of(result),
+					  static_cast<uint32_t>(result), advice_for(result, operation)));
 }
 
 std::string name_of(OSReturn result)
@@ -147,8 +153,8 @@ nlohmann::ordered_json json_of(OSReturn result)
 std::string clean(std::string_view text)
 {
 	std::string out(text);
-	std::replace_if(out.begin(), out.end(),
-			[](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
+	std::replace_if(
+		out.begin(), out.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
 	return out;
 }
 

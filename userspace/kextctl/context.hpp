@@ -26,12 +26,12 @@ enum Exit : int {
 
 /* Ends a command; what() goes to stderr after "kextctl: ". */
 class Failure : public std::exception {
-public:
+      public:
 	Failure(int code, std::string text) : code_(code), text_(std::move(text)) {}
 	int code() const { return code_; }
 	const char *what() const noexcept override { return text_.c_str(); }
 
-private:
+      private:
 	int code_;
 	std::string text_;
 };

@@ -66,8 +66,8 @@ int load(const Common &common, const std::string &identifier, bool wait)
 	check_call(kextbridge_load_kext(bridge.get(), identifier.c_str(), wait ? KEXTBRIDGE_LOAD_WAIT : 0, &result),
 		   doing);
 	conclude(common, Operation::Load, doing, {{"identifier", identifier}}, result,
-		 result == kOSKextReturnDeferred ? fmt::format("queued for kextd: {}", clean(identifier))
-						 : fmt::format("started: {}", clean(identifier)));
+		 result == kOSKextReturnDeferred ? fmt::format("queued for kextd: {}", clean(identifier)) :
+						   fmt::format("started: {}", clean(identifier)));
 	return ExitOk;
 }
 

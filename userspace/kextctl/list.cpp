@@ -53,13 +53,14 @@ int status(const Common &common)
 	const bool daemon = (now.flags & KEXTBRIDGE_STATUS_DAEMON) != 0;
 	const nlohmann::ordered_json requests = {
 		{"waiting", now.pending}, {"fetched", now.fetched}, {"answered", now.answered}};
-	const nlohmann::ordered_json counters = {
-		{"submitted", now.submitted},	   {"callbacks", now.callbacks},   {"cancelled", now.cancelled},
-		{"discarded", now.discarded},	   {"timeouts", now.timeouts},	   {"replies", now.replies},
-		{"late_replies", now.late_replies}, {"bad_replies", now.bad_replies}, {"requeued", now.requeued},
-		{"poisoned", now.poisoned},	   {"limited", now.limited},	   {"retains", now.retains},
-		{"releases", now.releases},	   {"loads", now.loads},	   {"unloads", now.unloads},
-		{"autounloads", now.autounloads}};
+	const nlohmann::ordered_json counters = {{"submitted", now.submitted},       {"callbacks", now.callbacks},
+						 {"cancelled", now.cancelled},       {"discarded", now.discarded},
+						 {"timeouts", now.timeouts},         {"replies", now.replies},
+						 {"late_replies", now.late_replies}, {"bad_replies", now.bad_replies},
+						 {"requeued", now.requeued},         {"poisoned", now.poisoned},
+						 {"limited", now.limited},           {"retains", now.retains},
+						 {"releases", now.releases},         {"loads", now.loads},
+						 {"unloads", now.unloads},           {"autounloads", now.autounloads}};
 	if (common.json) {
 		nlohmann::ordered_json json;
 		json["daemon"] = daemon;
@@ -74,12 +75,11 @@ int status(const Common &common)
 	const auto line = [](std::string_view name, const auto &value) {
 		print_line(fmt::format("{:<14} {}", fmt::format("{}:", name), value));
 	};
-	line("daemon", !daemon ? std::string("none: start kextd")
-		       : now.daemon_pid > 0 ? fmt::format("pid {}", now.daemon_pid)
-					    : std::string("in another pid namespace"));
+	line("daemon", !daemon            ? std::string("none: start kextd") :
+		       now.daemon_pid > 0 ? fmt::format("pid {}", now.daemon_pid) :
+					    std::string("in another pid namespace"));
 	line("kexts", now.kexts);
-	line("requests",
-	     fmt::format("{} waiting, {} fetched, {} answered", now.pending, now.fetched, now.answered));
+	line("requests", fmt::format("{} waiting, {} fetched, {} answered", now.pending, now.fetched, now.answered));
 	for (const auto &[name, value] : counters.items()) {
 		std::string label = name;
 		std::replace(label.begin(), label.end(), '_', ' ');

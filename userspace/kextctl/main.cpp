@@ -21,7 +21,7 @@ constexpr const char *exit_codes = "Exit status:\n"
 				   "  130  interrupted";
 
 class CommandLine {
-public:
+      public:
 	CommandLine()
 	{
 		app_.set_version_flag("--version", "kextctl " KEXTBRIDGE_VERSION);
@@ -47,7 +47,7 @@ public:
 		return action_();
 	}
 
-private:
+      private:
 	CLI::App *command(const char *name, const char *text, std::function<int()> action)
 	{
 		CLI::App *command = app_.add_subcommand(name, text);
@@ -57,36 +57,31 @@ private:
 
 	void add_looking()
 	{
-		command("list", "List the kexts: load tag, references, pending requests, state, flags "
-				"(A autounload, P plain rmmod, C in a callback), version, identifier, module",
+		command("list",
+			"List the kexts: load tag, references, pending requests, state, flags "
+			"(A autounload, P plain rmmod, C in a callback), version, identifier, module",
 			[this] { return list(common_); });
 		command("status", "Show the daemon, what is pending, and all counters",
 			[this] { return status(common_); });
 		CLI::App *watcher = command("watch", "Print a line for each change of a kext or the daemon",
 					    [this] { return watch(common_, count_); });
-		watcher->add_option("-n,--count", count_, "End after N lines")->type_name("N")->check(CLI::PositiveNumber);
-	}
-
-	int ask()
-	{
-		if (common_.json && request_.output && *request_.output == "-") {
-			note("request: --json needs stdout for itself: not with -o -");
-			return ExitUsage;
-		}
-		return request(common_, request_);
+		watcher->add_option("-n,--count", count_, "End after N lines")
+			->type_name("N")
+			->check(CLI::PositiveNumber);
 	}
 
 	void add_request()
 	{
 		CLI::App *asker = command("request", "Ask for a resource as a driver would",
-					  [this] { return ask(); });
+					  [this] { return request(common_, request_); });
 		asker->add_option("identifier", request_.identifier, "The bundle's identifier")->required();
 		asker->add_option("name", request_.name, "The resource's name")->required();
 		CLI::Option *output = asker->add_option("-o,--output", request_.output,
 							"Write it to FILE, which appears when it is complete; - is "
 							"stdout (default: stdout, unless that is a terminal)");
 		output->type_name("FILE");
-		asker->add_option("--timeout", request_.timeout_ms, "Give up after MS milliseconds (default: the module's)")
+		asker->add_option("--timeout", request_.timeout_ms,
+				  "Give up after MS milliseconds (default: the module's)")
 			->type_name("MS")
 			->check(CLI::Range(uint32_t{1}, UINT32_MAX));
 		asker->add_option("--max-length", request_.max_length,
@@ -97,10 +92,6 @@ private:
 		asker->add_flag("--hold", request_.hold,
 				"Never hand it to kextd: print its tag and wait until `kextctl cancel` ends it")
 			->excludes(output);
-		asker->parse_complete_callback([this] {
-			if (common_.json && request_.output && *request_.output == "-")
-				throw CLI::ValidationError("--json", "needs stdout for itself: not with -o -");
-		});
 	}
 
 	void add_kexts()

@@ -15,7 +15,7 @@ namespace kext::ctl {
  * device) is written to directly, and so is stdout.
  */
 class Output {
-public:
+      public:
 	static Output to_stdout();
 	static Output to_file(const std::string &path);
 	Output(Output &&other) noexcept = default;
@@ -25,13 +25,13 @@ public:
 	void write(const char *bytes, size_t count);
 	void commit();
 
-private:
+      private:
 	Output() = default;
 	void open_temporary();
 	[[noreturn]] void fail(const char *what) const;
 
 	UniqueFd fd_;
-	std::string path_;	/* of the file in the end */
+	std::string path_;      /* of the file in the end */
 	std::string temporary_; /* its name until then; empty: it has none */
 	bool direct_ = false;
 };

@@ -5,8 +5,8 @@
 #include "output.hpp"
 #include "signals.hpp"
 
-#include <chrono>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <poll.h>
 #include <vector>
@@ -32,11 +32,11 @@ std::string hex(const std::vector<char> &bytes)
 }
 
 class Request {
-public:
+      public:
 	Request(const Common &common, const RequestOptions &options)
-	    : common_(common), options_(options),
-	      doing_(fmt::format("request {} {}", clean(options.identifier), clean(options.name))),
-	      bridge_(open_bridge(common.device))
+		: common_(common), options_(options),
+		  doing_(fmt::format("request {} {}", clean(options.identifier), clean(options.name))),
+		  bridge_(open_bridge(common.device))
 	{
 	}
 
@@ -56,7 +56,7 @@ public:
 		return deliver();
 	}
 
-private:
+      private:
 	void submit()
 	{
 		kextbridge_request_options options{};
@@ -64,8 +64,8 @@ private:
 		options.max_length = static_cast<uint32_t>(options_.max_length);
 		options.flags = options_.hold ? KEXTBRIDGE_REQUEST_HOLD : 0;
 		OSReturn result;
-		check_call(kextbridge_submit(bridge_.get(), options_.identifier.c_str(), options_.name.c_str(), &options,
-					     &tag_, &result),
+		check_call(kextbridge_submit(bridge_.get(), options_.identifier.c_str(), options_.name.c_str(),
+					     &options, &tag_, &result),
 			   doing_);
 		check_result(result, Operation::Request, doing_);
 	}
@@ -186,7 +186,7 @@ private:
 
 	void show_progress(uint32_t done)
 	{
-		if (steady_clock::now() - begun_ < patience || !isatty(STDERR_FILENO))
+		if (steady_clock::now() - ended_ < patience || !isatty(STDERR_FILENO))
 			return;
 		const uint64_t percent = uint64_t{done} * 100 / outcome_.length;
 		fmt::print(stderr, "\r{} of {} bytes, {} %{}", done, outcome_.length, percent,
@@ -217,8 +217,9 @@ private:
 		if (outcome_.result != kOSReturnSuccess)
 			return;
 		const double time = std::chrono::duration<double, std::milli>(ended_ - begun_).count();
-		const std::string text = fmt::format("{} {}: {} bytes in {:.2f} ms (tag {})", clean(options_.identifier),
-						     clean(options_.name), outcome_.length, time, tag_);
+		const std::string text = fmt::format("{} {}: {} bytes in {:.2f} ms (tag {})",
+						     clean(options_.identifier), clean(options_.name), outcome_.length,
+						     time, tag_);
 		if (options_.output && *options_.output != "-") {
 			print_line(fmt::format("{} to {}", text, *options_.output));
 		} else if (!options_.output && isatty(STDOUT_FILENO) == 1) {
@@ -245,6 +246,8 @@ private:
 
 int request(const Common &common, const RequestOptions &options)
 {
+	if (common.json && options.output && *options.output == "-")
+		throw Failure(ExitUsage, "request: --json needs stdout for itself: not with -o -");
 	return Request(common, options).run();
 }
 

@@ -7,7 +7,7 @@
 namespace kext::ctl {
 
 class Signals {
-public:
+      public:
 	/* From now on they do not end the process. */
 	Signals();
 
@@ -15,7 +15,7 @@ public:
 	/* Whether one has come; does not wait. */
 	bool arrived();
 
-private:
+      private:
 	UniqueFd fd_;
 	bool arrived_ = false;
 };

@@ -37,7 +37,7 @@ struct Picture {
 };
 
 class Watch {
-public:
+      public:
 	Watch(const Common &common, uint64_t count) : common_(common), left_(count), endless_(count == 0) {}
 
 	int run()
@@ -61,7 +61,7 @@ public:
 		return ExitOk;
 	}
 
-private:
+      private:
 	/* The status first: what changes after it makes the device ready again. */
 	static Picture take(kextbridge *kb)
 	{

@@ -74,6 +74,11 @@ void Background::ready()
 		[[maybe_unused]] const auto written = write(parent_.get(), "r", 1);
 		parent_.reset();
 	}
+	reloaded();
+}
+
+void Background::reloaded()
+{
 	(void)sd_notify(0, "READY=1\nSTATUS=Serving requests");
 }
 

@@ -9,7 +9,7 @@
 namespace kext {
 
 class Background {
-public:
+      public:
 	/*
 	 * Forks when `background` is set; the parent stays until the child says ready() or ends, and then
 	 * ends with the child's result. Call before the first thread starts and before a node is opened.
@@ -19,10 +19,12 @@ public:
 	/* The daemon serves from now on. */
 	void ready();
 
+	/* For the service manager. */
 	static void reloading();
+	static void reloaded();
 	static void stopping();
 
-private:
+      private:
 	UniqueFd parent_;
 };
 

@@ -182,10 +182,10 @@ const Bundle *BundleIndex::find(std::string_view identifier) const
 void BundleIndex::add(std::unique_ptr<Bundle> bundle)
 {
 	const std::string_view folder = bundle->folder;
-	const bool first = bundle->identifier.empty()
-				   ? by_folder_.emplace(folder.substr(0, folder.size() - suffix.size()),
-							bundle.get()).second
-				   : by_identifier_.emplace(bundle->identifier, bundle.get()).second;
+	const bool first =
+		bundle->identifier.empty() ?
+			by_folder_.emplace(folder.substr(0, folder.size() - suffix.size()), bundle.get()).second :
+			by_identifier_.emplace(bundle->identifier, bundle.get()).second;
 	if (first)
 		bundles_.push_back(std::move(bundle));
 }
@@ -219,8 +219,7 @@ void BundleIndex::scan_root(const std::string &root, bool authenticate)
 		const UniqueFd top(open_component(fd, bundle->folder.c_str(), O_PATH | O_DIRECTORY, Reach::Anywhere));
 		if (!top)
 			continue; /* a file, a link, or gone */
-		const UniqueFd contents(
-			open_component(top.get(), "Contents", O_PATH | O_DIRECTORY, Reach::Anywhere));
+		const UniqueFd contents(open_component(top.get(), "Contents", O_PATH | O_DIRECTORY, Reach::Anywhere));
 		if (contents) {
 			bundle->local = is_local(contents.get());
 			read_info(*bundle, contents.get(), authenticate);
@@ -241,7 +240,7 @@ std::shared_ptr<const BundleIndex> BundleIndex::scan(const std::vector<std::stri
 }
 
 BundleStore::BundleStore(std::vector<std::string> roots, bool authenticate)
-    : roots_(std::move(roots)), authenticate_(authenticate), index_(BundleIndex::scan(roots_, authenticate_))
+	: roots_(std::move(roots)), authenticate_(authenticate), index_(BundleIndex::scan(roots_, authenticate_))
 {
 }
 

@@ -21,11 +21,11 @@ struct Bundle {
 	};
 
 	std::string identifier; /* empty when Info.plist did not give one */
-	std::string root;	/* the directory that was searched */
-	std::string folder;	/* NAME.kext */
+	std::string root;       /* the directory that was searched */
+	std::string folder;     /* NAME.kext */
 	Verdict verdict = Verdict::Good;
 	std::string problem; /* why it is not good, for people */
-	Stamp info;	     /* of Info.plist */
+	Stamp info;          /* of Info.plist */
 	bool local = false;  /* on a file system of this machine: a read never waits for somebody else */
 
 	std::string path() const { return root + "/" + folder; }
@@ -40,7 +40,7 @@ Identity parse_info_plist(std::string_view content);
 
 /* A picture of all bundles at one time; never changes. */
 class BundleIndex {
-public:
+      public:
 	/* The earlier of two roots wins. Never fails: what cannot be read is left out or marked. */
 	static std::shared_ptr<const BundleIndex> scan(const std::vector<std::string> &roots, bool authenticate);
 
@@ -53,7 +53,7 @@ public:
 	size_t size() const { return bundles_.size(); }
 	const std::vector<std::unique_ptr<Bundle>> &bundles() const { return bundles_; }
 
-private:
+      private:
 	void scan_root(const std::string &root, bool authenticate);
 	void add(std::unique_ptr<Bundle> bundle);
 	void remember(std::string path);
@@ -61,14 +61,14 @@ private:
 	std::vector<std::unique_ptr<Bundle>> bundles_;
 	std::unordered_map<std::string_view, const Bundle *> by_identifier_;
 	std::unordered_map<std::string_view, const Bundle *> by_folder_; /* those without an identifier */
-	std::vector<std::pair<std::string, Stamp>> stamps_; /* of all paths that a scan depends on */
+	std::vector<std::pair<std::string, Stamp>> stamps_;              /* of all paths that a scan depends on */
 	timespec started_{};
 	bool racy_ = false;
 };
 
 /* The index of the moment, for several threads. */
 class BundleStore {
-public:
+      public:
 	BundleStore(std::vector<std::string> roots, bool authenticate);
 
 	std::shared_ptr<const BundleIndex> index() const;
@@ -78,7 +78,7 @@ public:
 
 	bool authenticate() const { return authenticate_; }
 
-private:
+      private:
 	const std::vector<std::string> roots_;
 	const bool authenticate_;
 	std::mutex scanning_;

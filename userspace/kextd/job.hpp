@@ -14,9 +14,9 @@ namespace kext {
 
 struct Job {
 	explicit Job(const kextbridge_record &record)
-	    : id(record.header.id), kind(record.header.kind), max_length(record.header.max_length),
-	      load_tag(record.header.load_tag), attempt(record.header.attempt),
-	      identifier(record.identifier, record.identifier_length), name(record.name, record.name_length)
+		: id(record.header.id), kind(record.header.kind), max_length(record.header.max_length),
+		  load_tag(record.header.load_tag), attempt(record.header.attempt),
+		  identifier(record.identifier, record.identifier_length), name(record.name, record.name_length)
 	{
 	}
 

@@ -4,8 +4,8 @@
 #include <chrono>
 #include <cstdio>
 #include <mutex>
-#include <utility>
 #include <unistd.h>
+#include <utility>
 
 namespace kext::log {
 
@@ -65,10 +65,18 @@ void write(int priority, std::string_view line)
 		syslog(priority, "%.*s", static_cast<int>(line.size()), line.data());
 		return;
 	}
-	/* One write per line, so that lines of two threads do not mix. A log that cannot be written is lost. */
-	const std::string text = current_sink == Sink::Journal ? fmt::format("<{}>{}\n", priority, line)
-							       : fmt::format("kextd: {}\n", line);
+	/* One write per line, so that lines of two threads do not mix. A log that cannot be written is lost.
+	 */
+	const std::string text = current_sink == Sink::Journal ? fmt::format("<{}>{}\n", priority, line) :
+								 fmt::format("kextd: {}\n", line);
 	[[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
+}
+
+void complain(std::string_view line)
+{
+	write(LOG_ERR, line);
+	if (current_sink == Sink::Syslog)
+		fmt::print(stderr, "kextd: {}\n", line);
 }
 
 void write_limited(int priority, std::string_view line)

@@ -10,7 +10,7 @@
 namespace kext::log {
 
 enum class Sink {
-	Stderr,	 /* plain lines */
+	Stderr,  /* plain lines */
 	Journal, /* stderr with the <N> priority prefix that journald reads */
 	Syslog,
 };
@@ -20,6 +20,9 @@ void open(Sink sink, bool verbose);
 bool verbose();
 
 void write(int priority, std::string_view line);
+
+/* An error that keeps the program from starting: a person may be watching, so it goes to stderr too. */
+void complain(std::string_view line);
 
 /* A line that others can cause at will: at most some hundred per second, then a count of those left out. */
 void write_limited(int priority, std::string_view line);

@@ -16,6 +16,7 @@
 #include "background.hpp"
 #include "log.hpp"
 #include "options.hpp"
+#include "role.hpp"
 #include "server.hpp"
 
 namespace kext {
@@ -24,74 +25,11 @@ namespace {
 
 constexpr std::chrono::seconds longest_drain{10};
 
-struct Close {
-	void operator()(kextbridge *kb) const { kextbridge_close(kb); }
-	void operator()(kextbridge_daemon *daemon) const { kextbridge_daemon_close(daemon); }
-};
-using Client = std::unique_ptr<kextbridge, Close>;
-using Daemon = std::unique_ptr<kextbridge_daemon, Close>;
-
 log::Sink choose_sink(const Options &options)
 {
 	if (!options.foreground)
 		return log::Sink::Syslog;
 	return getenv("JOURNAL_STREAM") ? log::Sink::Journal : log::Sink::Stderr;
-}
-
-/* The pid of the daemon that is there, for a message. */
-int other_daemon()
-{
-	kextbridge *raw = nullptr;
-	if (kextbridge_open(nullptr, &raw) != 0)
-		return 0;
-	const Client client(raw);
-	struct kextbridge_status status;
-	return kextbridge_get_status(raw, &status) == 0 ? status.daemon_pid : 0;
-}
-
-/* Before the log goes to syslog a person may be watching: such messages go to stderr as well. */
-void complain(const Options &options, const std::string &line)
-{
-	log::error("{}", line);
-	if (!options.foreground)
-		fmt::print(stderr, "kextd: {}\n", line);
-}
-
-Daemon open_daemon(const Options &options)
-{
-	kextbridge_daemon *raw = nullptr;
-	int error = -kextbridge_daemon_open(options.device.c_str(), &raw);
-	Daemon daemon(raw);
-	if (!error)
-		/* Asks for nothing: only to see that this is the node. */
-		error = -kextbridge_exchange(raw, nullptr, 0, nullptr, nullptr, KEXTD_EXCHANGE_NOWAIT);
-	switch (error) {
-	case 0:
-	case EAGAIN:
-		return daemon;
-	case ENOTTY:
-		complain(options, fmt::format("{} is no node of kextbridge.ko", options.device));
-		break;
-	case EBUSY: {
-		const int pid = other_daemon();
-		complain(options, pid > 0 ? fmt::format("another kextd (pid {}) is running", pid)
-					  : std::string("another kextd is running"));
-		break;
-	}
-	case ENOENT:
-	case ENXIO:
-	case ENODEV:
-		complain(options, fmt::format("{}: {}: is kextbridge.ko loaded?", options.device, strerror(error)));
-		break;
-	case EPERM:
-	case EACCES:
-		complain(options, fmt::format("{}: {}: kextd needs CAP_SYS_MODULE in the initial user namespace",
-					      options.device, strerror(error)));
-		break;
-	default:
-		complain(options, fmt::format("{}: {}", options.device, strerror(error)));
-	}
-	return nullptr;
 }
 
 void explain_end(int error)
@@ -109,9 +47,7 @@ void explain_end(int error)
 }
 
 /* SIGUSR1 only gets the fetching thread out of its system call. */
-void wake(int)
-{
-}
+void wake(int) {}
 
 bool prepare_signals(sigset_t &handled)
 {
@@ -138,7 +74,7 @@ void raise_file_limit()
 
 /* The fetching thread. */
 class Fetcher {
-public:
+      public:
 	Fetcher(Server &server, int ended) : server_(server), ended_(ended), thread_([this] { body(); }) {}
 	~Fetcher() { (void)stop(); }
 
@@ -157,7 +93,7 @@ public:
 		return error_;
 	}
 
-private:
+      private:
 	void body()
 	{
 		(void)pthread_setname_np(pthread_self(), "kextd-fetch");
@@ -185,6 +121,15 @@ private:
 	std::thread thread_;
 };
 
+/* 0: none is there. */
+int next_signal(int signals)
+{
+	signalfd_siginfo signal{};
+	if (read(signals, &signal, sizeof(signal)) != sizeof(signal))
+		return 0;
+	return static_cast<int>(signal.ssi_signo);
+}
+
 /* Waits for signals; returns when it is time to end. */
 void supervise(Server &server, int signals, int ended)
 {
@@ -198,29 +143,41 @@ void supervise(Server &server, int signals, int ended)
 		}
 		if (waiters[1].revents)
 			return;
-		signalfd_siginfo signal{};
-		if (read(signals, &signal, sizeof(signal)) != sizeof(signal))
+		const int signal = next_signal(signals);
+		if (!signal)
 			continue;
-		if (signal.ssi_signo != SIGHUP) {
-			log::info("{}: answering what is in hand", strsignal(static_cast<int>(signal.ssi_signo)));
+		if (signal != SIGHUP) {
+			log::info("{}: answering what is in hand", strsignal(signal));
 			return;
 		}
 		log::info("looking for bundles again");
 		Background::reloading();
 		server.rescan();
-		(void)Background().ready();
+		Background::reloaded();
 	}
+}
+
+/* Answers what is in hand. False: that takes too long, or a second signal is in a hurry. */
+bool drain(Server &server, int signals)
+{
+	const auto end = std::chrono::steady_clock::now() + longest_drain;
+	while (!server.drain(std::chrono::milliseconds(100))) {
+		const int signal = next_signal(signals);
+		if (std::chrono::steady_clock::now() >= end || signal == SIGTERM || signal == SIGINT)
+			return false;
+	}
+	return true;
 }
 
 int serve(const Options &options, Background &background, const sigset_t &handled)
 {
-	Daemon daemon = open_daemon(options);
+	const Daemon daemon = become_daemon(options.device, handled);
 	if (!daemon)
 		return 1;
-	const UniqueFd signals(signalfd(-1, &handled, SFD_CLOEXEC));
+	const UniqueFd signals(signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
 	const UniqueFd ended(eventfd(0, EFD_CLOEXEC));
 	if (!signals || !ended) {
-		complain(options, strerror(errno));
+		log::complain(strerror(errno));
 		return 1;
 	}
 	if (!options.authenticate)
@@ -236,8 +193,10 @@ int serve(const Options &options, Background &background, const sigset_t &handle
 	const int error = fetcher.stop();
 	if (error)
 		explain_end(error);
-	if (!server.drain(longest_drain)) {
+	if (!drain(server, signals.get())) {
 		log::warning("some requests take too long: they are left to the next kextd");
+		/* A thread may hang in the kernel: the role must not wait for it. */
+		(void)close(kextbridge_daemon_fd(daemon.get()));
 		_exit(error ? 1 : 0);
 	}
 	log::info("ended");

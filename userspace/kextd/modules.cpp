@@ -61,7 +61,8 @@ std::string first_line(const char *path)
 Answer not_permitted()
 {
 	if (first_line("/proc/sys/kernel/modules_disabled") == "1")
-		return Answer::refusal(kOSKextReturnNotPrivileged, "kernel.modules_disabled is set until the next boot");
+		return Answer::refusal(kOSKextReturnNotPrivileged,
+				       "kernel.modules_disabled is set until the next boot");
 	const std::string lockdown = first_line("/sys/kernel/security/lockdown");
 	if (!lockdown.empty() && lockdown.find("[none]") == std::string::npos)
 		return Answer::refusal(kOSKextReturnNotPrivileged,
@@ -106,6 +107,9 @@ Answer insert(kmod_module *module)
 		return Answer::refusal(kOSKextReturnNotLoadable, name + " is on the blacklist of modprobe.d");
 	if (outcome == 0 || outcome == -EEXIST)
 		return {};
+	const char *path = kmod_module_get_path(module);
+	if (outcome == -ENOENT && path && access(path, F_OK) != 0)
+		return Answer::refusal(kOSKextReturnNotFound, std::string(path) + " is missing (depmod?)");
 	Answer answer = load_failed(-outcome);
 	answer.reason = name + ": " + answer.reason;
 	return answer;
@@ -118,8 +122,7 @@ bool has_alias(const kmod_module *module, const std::string &alias)
 		return false;
 	const InfoList list(raw);
 	for (const kmod_list *entry = raw; entry; entry = kmod_list_next(raw, entry)) {
-		if (strcmp(kmod_module_info_get_key(entry), "alias") == 0 &&
-		    kmod_module_info_get_value(entry) == alias)
+		if (strcmp(kmod_module_info_get_key(entry), "alias") == 0 && kmod_module_info_get_value(entry) == alias)
 			return true;
 	}
 	return false;
@@ -147,9 +150,9 @@ std::vector<std::string> module_files(int folder)
 
 /* What a bundle carries for the running kernel. */
 class CarriedModule {
-public:
+      public:
 	CarriedModule(kmod_ctx *context, const Bundle &bundle, bool authenticate, std::string alias)
-	    : context_(context), bundle_(bundle), authenticate_(authenticate), alias_(std::move(alias))
+		: context_(context), bundle_(bundle), authenticate_(authenticate), alias_(std::move(alias))
 	{
 	}
 
@@ -163,7 +166,7 @@ public:
 		       load_from({bundle_.folder, "Contents", "Modules"}, answer);
 	}
 
-private:
+      private:
 	/* `refused` is set when something is there and is not trusted. */
 	UniqueFd open_checked(int at, const std::string &name, int flags, Answer &refused) const
 	{
@@ -268,8 +271,8 @@ Answer load_module(const std::string &identifier, const std::string &directory, 
 	if (!raw) {
 		if (load_carried(context.get(), identifier, store, answer))
 			return answer;
-		return Answer::refusal(kOSKextReturnNotFound, "no module has the alias " + alias +
-								      " and no bundle carries one (depmod?)");
+		return Answer::refusal(kOSKextReturnNotFound,
+				       "no module has the alias " + alias + " and no bundle carries one (depmod?)");
 	}
 	for (const kmod_list *entry = raw; entry; entry = kmod_list_next(raw, entry)) {
 		const Module module(kmod_module_get_module(entry));

@@ -9,7 +9,7 @@ namespace kext {
 
 struct Options {
 	std::vector<std::string> roots; /* of bundles, in the order of the search */
-	std::string modules;		/* directory of modules.dep; empty: the running kernel's */
+	std::string modules;            /* directory of modules.dep; empty: the running kernel's */
 	std::string device;
 	unsigned workers = 0;
 	bool foreground = false;

@@ -10,8 +10,7 @@
 namespace kext {
 
 SerialPool::SerialPool(std::string name, unsigned most_threads, size_t most_at_once, Handler handler)
-    : name_(std::move(name)), most_threads_(most_threads), most_at_once_(most_at_once),
-      handler_(std::move(handler))
+	: name_(std::move(name)), most_threads_(most_threads), most_at_once_(most_at_once), handler_(std::move(handler))
 {
 }
 

@@ -17,7 +17,7 @@
 namespace kext {
 
 class SerialPool {
-public:
+      public:
 	/*
 	 * Serves some jobs of one key, in their order. The next ones of that key come after it has returned:
 	 * until then it must have handed the answers in.
@@ -42,7 +42,7 @@ public:
 	/* Waits until no job waits or runs. False: not within the time. */
 	bool drain(std::chrono::milliseconds time);
 
-private:
+      private:
 	struct Queue {
 		std::string key;
 		std::deque<JobPtr> jobs;

@@ -95,8 +95,8 @@ int hand_in(kextbridge_daemon *daemon, std::vector<Reply> &replies)
 	while (!replies.empty()) {
 		auto wire = wire_forms(replies);
 		uint32_t done = 0;
-		const int error = kextbridge_exchange(daemon, wire.data(), static_cast<uint32_t>(wire.size()),
-						      &done, nullptr, KEXTD_EXCHANGE_NOWAIT);
+		const int error = kextbridge_exchange(daemon, wire.data(), static_cast<uint32_t>(wire.size()), &done,
+						      nullptr, KEXTD_EXCHANGE_NOWAIT);
 		if (error == -ENOMEM && patience-- > 0)
 			std::this_thread::sleep_for(std::chrono::milliseconds(10));
 		else if (done == 0 && error != -EINTR)

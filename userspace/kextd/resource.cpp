@@ -88,8 +88,8 @@ bool take_payload(Opened &opened, const Query &query, Reach reach, Answer &answe
 
 Answer refuse_bundle(const Bundle &bundle)
 {
-	const OSReturn result = bundle.verdict == Bundle::Verdict::Invalid ? kOSKextReturnValidation
-									    : kOSKextReturnAuthentication;
+	const OSReturn result = bundle.verdict == Bundle::Verdict::Invalid ? kOSKextReturnValidation :
+									     kOSKextReturnAuthentication;
 	return Answer::refusal(result, bundle.path() + ": " + bundle.problem);
 }
 

@@ -36,7 +36,7 @@ std::string key_of(const Job &job)
 
 /* Answers that wait to be handed in. */
 class Held {
-public:
+      public:
 	void add(const Answer &answer)
 	{
 		bytes_ += answer.bytes ? answer.length : 0;
@@ -48,7 +48,7 @@ public:
 		       steady_clock::now() - since_ >= longest_held;
 	}
 
-private:
+      private:
 	uint64_t bytes_ = 0;
 	size_t files_ = 0;
 	steady_clock::time_point since_ = steady_clock::now();
@@ -57,9 +57,9 @@ private:
 } // namespace
 
 Server::Server(const Options &options, kextbridge_daemon *daemon)
-    : options_(options), daemon_(daemon), store_(options.roots, options.authenticate),
-      resources_("kextd-resource", options.workers, fetch_at_once, [this](const auto &jobs) { serve(jobs); }),
-      modules_("kextd-module", most_module_threads, 1, [this](const auto &jobs) { serve(jobs); })
+	: options_(options), daemon_(daemon), store_(options.roots, options.authenticate),
+	  resources_("kextd-resource", options.workers, fetch_at_once, [this](const auto &jobs) { serve(jobs); }),
+	  modules_("kextd-module", most_module_threads, 1, [this](const auto &jobs) { serve(jobs); })
 {
 	report_bundles();
 }
@@ -233,7 +233,8 @@ Answer Server::answer(const Job &job, OpenFolder &folder)
 		case KEXTD_UNLOAD:
 			return unload_module(job.name);
 		default:
-			return find_resource(store_, {job.identifier, job.name, job.max_length, &job.cancelled}, folder);
+			return find_resource(store_, {job.identifier, job.name, job.max_length, &job.cancelled},
+					     folder);
 		}
 	} catch (const std::bad_alloc &) {
 		return Answer::refusal(kOSKextReturnNoMemory, "out of memory");
@@ -246,8 +247,8 @@ void Server::report(const Job &job, const Answer &answer) const
 {
 	if (answer.result != kOSReturnSuccess) {
 		const char *name = kextbridge_return_name(answer.result);
-		log::write_limited(LOG_NOTICE,
-				   fmt::format("{} refused: {}: {}", label(job), name ? name : "?", log::quote(answer.reason)));
+		log::write_limited(LOG_NOTICE, fmt::format("{} refused: {}: {}", label(job), name ? name : "?",
+							   log::quote(answer.reason)));
 		return;
 	}
 	if (job.kind != KEXTD_RESOURCE) {

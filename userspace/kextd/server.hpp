@@ -23,7 +23,7 @@ namespace kext {
  * own, and the fetching thread touches a kext only when the pool has nothing of that kext.
  */
 class Server {
-public:
+      public:
 	Server(const Options &options, kextbridge_daemon *daemon);
 
 	/* Fetches and serves until stop() or an error; the fetching thread's body. 0 or a negative errno. */
@@ -37,7 +37,7 @@ public:
 
 	void rescan();
 
-private:
+      private:
 	using Replies = std::vector<Reply>;
 
 	int exchange(Replies &replies, std::vector<uint64_t> &buffer, kextbridge_batch &batch);

@@ -57,9 +57,9 @@ const char *check(int fd, bool authenticate, struct stat &status)
 }
 
 class Walk {
-public:
+      public:
 	Walk(const Bundle &bundle, int resources, bool authenticate, Reach reach)
-	    : bundle_(bundle), resources_(resources), authenticate_(authenticate), reach_(reach)
+		: bundle_(bundle), resources_(resources), authenticate_(authenticate), reach_(reach)
 	{
 	}
 
@@ -82,7 +82,7 @@ public:
 		return opened;
 	}
 
-private:
+      private:
 	struct Folder {
 		UniqueFd fd;
 		std::string name;

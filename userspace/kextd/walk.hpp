@@ -12,9 +12,9 @@ struct Opened {
 	enum class Outcome {
 		Found,
 		Refused,   /* `refusal` says why */
-		Moved,	   /* the bundle is not what the index says: scan again */
+		Moved,     /* the bundle is not what the index says: scan again */
 		NotCached, /* Reach::CachedOnly does not suffice */
-		Going,	   /* not at the end of the name yet; never returned */
+		Going,     /* not at the end of the name yet; never returned */
 	};
 	Outcome outcome = Outcome::Refused;
 	Answer refusal;

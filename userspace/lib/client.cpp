@@ -199,8 +199,7 @@ int kextbridge_submit(struct kextbridge *kb, const char *identifier, const char 
 	return 0;
 }
 
-int kextbridge_result_wait(struct kextbridge *kb, uint32_t tag, int timeout_ms,
-			   struct kextbridge_outcome *outcome)
+int kextbridge_result_wait(struct kextbridge *kb, uint32_t tag, int timeout_ms, struct kextbridge_outcome *outcome)
 {
 	if (!kb || !outcome)
 		return -EINVAL;

@@ -61,8 +61,8 @@ int kextbridge_exchange(struct kextbridge_daemon *daemon, struct kextd_reply *re
 		argument.requests_size = batch->size;
 	}
 
-	const int error = kext::transport::call(daemon->fd, KEXTD_IOC_EXCHANGE, &argument,
-						kext::transport::OnSignal::Return);
+	const int error =
+		kext::transport::call(daemon->fd, KEXTD_IOC_EXCHANGE, &argument, kext::transport::OnSignal::Return);
 	/*
 	 * The kernel writes its out fields back with 0, EFAULT and ENOBUFS. With any other error the field
 	 * still holds what went in, and nothing has been taken.

@@ -110,7 +110,7 @@ int kextbridge_find_kext(struct kextbridge *kb, const char *identifier, struct k
 struct kextbridge_request_options {
 	uint32_t timeout_ms;
 	uint32_t max_length; /* the longest payload to take, in bytes */
-	uint32_t flags;	     /* KEXTBRIDGE_REQUEST_HOLD */
+	uint32_t flags;      /* KEXTBRIDGE_REQUEST_HOLD */
 	uint32_t reserved[5];
 };
 
@@ -119,7 +119,7 @@ struct kextbridge_outcome {
 	uint32_t tag;
 	OSReturn result; /* what a driver's callback would have been given */
 	uint32_t length; /* of the whole payload */
-	uint32_t flags;	 /* KEXTBRIDGE_RESULT_CANCELLED */
+	uint32_t flags;  /* KEXTBRIDGE_RESULT_CANCELLED */
 };
 
 /**
@@ -148,8 +148,7 @@ int kextbridge_submit(struct kextbridge *kb, const char *identifier, const char 
  * -EINTR; another negative errno.
  * Since: 0.1
  */
-int kextbridge_result_wait(struct kextbridge *kb, uint32_t tag, int timeout_ms,
-			   struct kextbridge_outcome *outcome);
+int kextbridge_result_wait(struct kextbridge *kb, uint32_t tag, int timeout_ms, struct kextbridge_outcome *outcome);
 
 /**
  * kextbridge_result_read - copy bytes of a result's payload
@@ -255,11 +254,11 @@ int kextbridge_daemon_fd(const struct kextbridge_daemon *daemon);
 
 /* A buffer for fetched records. The first three fields are the caller's. */
 struct kextbridge_batch {
-	void *buffer;	       /* aligned to 8 bytes */
-	uint32_t size;	       /* of buffer */
+	void *buffer;          /* aligned to 8 bytes */
+	uint32_t size;         /* of buffer */
 	uint32_t max_requests; /* 0: only hand in replies; at most KEXTD_EXCHANGE_MAX */
-	uint32_t used;	       /* out: bytes of buffer that hold records */
-	uint32_t count;	       /* out: records; with -ENOBUFS, `used` is the size that the first one needs */
+	uint32_t used;         /* out: bytes of buffer that hold records */
+	uint32_t count;        /* out: records; with -ENOBUFS, `used` is the size that the first one needs */
 };
 
 /**

@@ -10,9 +10,9 @@ struct Entry {
 	const char *text;
 };
 
-#define ENTRY(constant, text)                                                                                \
-	{                                                                                                    \
-		constant, #constant, text                                                                    \
+#define ENTRY(constant, text)             \
+	{                                 \
+		constant, #constant, text \
 	}
 
 constexpr Entry entries[] = {

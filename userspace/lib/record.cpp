@@ -9,8 +9,7 @@ static_assert(sizeof(kextd_request) == 48);
 static_assert(sizeof(kextd_reply) == 40);
 static_assert(sizeof(kextd_exchange) == 48);
 
-extern "C" int kextbridge_record_next(const void *buffer, size_t used, size_t *offset,
-				      struct kextbridge_record *record)
+extern "C" int kextbridge_record_next(const void *buffer, size_t used, size_t *offset, struct kextbridge_record *record)
 {
 	if (*offset == used)
 		return 0;

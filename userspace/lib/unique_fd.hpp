@@ -8,7 +8,7 @@
 namespace kext {
 
 class UniqueFd {
-public:
+      public:
 	UniqueFd() = default;
 	explicit UniqueFd(int fd) : fd_(fd) {}
 	UniqueFd(UniqueFd &&other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
@@ -33,7 +33,7 @@ public:
 		fd_ = fd;
 	}
 
-private:
+      private:
 	int fd_ = -1;
 };
 
