@@ -32,15 +32,17 @@ static void revoke_locked(Session &session) KEXTBRIDGE_REQUIRES(core.requests)
 			answer_locked(*request, kOSKextReturnDisabled, Payload(), true);
 			continue;
 		}
+		bool resource = request->kind == Kind::Resource;
+
 		core.stats.requeued++;
-		// A load may hang for long: handed out alone it would stop everything else. It is counted each time.
-		request->suspect = request->kind == Kind::Resource;
-		if ((alone || !request->suspect) && ++request->deaths >= kMaxDeaths) {
+		// A load is counted each time and never handed out alone: it may hang, and hold up nobody.
+		if ((alone || !resource) && ++request->deaths >= kMaxDeaths) {
 			core.stats.poisoned++;
 			answer_locked(*request, kOSKextReturnInternalError, Payload(), true);
 			continue;
 		}
 		requeue_locked(*request);
+		request->suspect = resource;
 	}
 	while (Request *request = session.notices.front()) {
 		request->session_node.unlink();
@@ -108,7 +110,8 @@ static bool fetchable_locked(Session &session) KEXTBRIDGE_REQUIRES(core.requests
 
 	if (!session.notices.empty())
 		return true;
-	return head && !session.full_locked() && !session.alone_locked() && (!head->suspect || session.in_hand.empty());
+	return head && !session.full_locked() && !session.alone_locked() &&
+	       (!head->suspect || !session.resources_in_hand);
 }
 
 // The next record that may be handed out, taken off its queue with a reference; null when there is none or it is

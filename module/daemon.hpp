@@ -20,24 +20,15 @@ class Session final {
 
 	pid *const process;                            // holds a reference
 	List<Request, &Request::session_node> in_hand; // Fetched, in the order of the fetches
-	u32 in_hand_count = 0;
+	// Of these, without loads and unloads, which may take long and hold up nobody.
+	u32 resources_in_hand = 0;
+	u32 suspects_in_hand = 0;                      // a daemon died over it: 0 or 1
 	List<Request, &Request::session_node> notices; // cancelled or timed out while in hand: each holds a reference
 
 	// Bounds what a daemon can take and never answer, and with it the work of its death.
-	bool full_locked() const { return in_hand_count >= kMaxInHand; }
+	bool full_locked() const { return resources_in_hand >= kMaxInHand; }
 	// A request over which a daemon died is in hand, alone.
-	bool alone_locked() const KEXTBRIDGE_REQUIRES(core_lock())
-	{
-		return const_cast<Session *>(this)->alone_request_locked() != nullptr;
-	}
-
-      private:
-	Request *alone_request_locked() KEXTBRIDGE_REQUIRES(core_lock())
-	{
-		Request *first = in_hand.front();
-
-		return first && first->suspect ? first : nullptr;
-	}
+	bool alone_locked() const { return suspects_in_hand > 0; }
 };
 
 // There is something to fetch for the active daemon now: wakes one of its threads.

@@ -124,20 +124,29 @@ void fetch_locked(Request &request, Session &session)
 	request.state = State::Fetched;
 	request.session = &session;
 	session.in_hand.push_back(request);
-	session.in_hand_count++;
+	session.resources_in_hand += request.kind == Kind::Resource;
+	session.suspects_in_hand += request.suspect;
 	core.stats.pending--;
 	core.stats.fetched++;
 	shim_trace_fetch(request.tag, request.owner ? request.owner->load_tag() : 0, static_cast<u32>(request.kind));
 }
 
+static void leave_hand_locked(Request &request) KEXTBRIDGE_REQUIRES(core.requests)
+{
+	Session &session = *request.session;
+
+	request.session_node.unlink();
+	request.session = nullptr;
+	session.resources_in_hand -= request.kind == Kind::Resource;
+	session.suspects_in_hand -= request.suspect;
+	core.stats.fetched--;
+}
+
 void requeue_locked(Request &request)
 {
-	request.session_node.unlink();
-	request.session->in_hand_count--;
-	request.session = nullptr;
+	leave_hand_locked(request);
 	request.state = State::Pending;
 	core.pending.push_front(request);
-	core.stats.fetched--;
 	core.stats.pending++;
 	wake_daemon_locked();
 }
@@ -146,24 +155,26 @@ void requeue_locked(Request &request)
 static void leave_locked(Request &request, bool notice) KEXTBRIDGE_REQUIRES(core.requests)
 {
 	switch (request.state) {
-	case State::Pending:
+	case State::Pending: {
+		bool was_head = core.pending.front() == &request;
+
 		request.queue_node.unlink();
 		core.stats.pending--;
+		// As a suspect it may have kept those behind it waiting.
+		if (was_head && !core.pending.empty())
+			wake_daemon_locked();
 		break;
+	}
 	case State::Fetched: {
 		Session &session = *request.session;
-
 		bool was_full = session.full_locked();
 
-		request.session_node.unlink();
-		request.session = nullptr;
-		session.in_hand_count--;
-		core.stats.fetched--;
+		leave_hand_locked(request);
 		if (notice) {
 			request.get(); // OWNERSHIP: the notice's, dropped when the daemon has read it
 			session.notices.push_back(request);
 			wake_daemon_locked();
-		} else if ((was_full || session.in_hand.empty()) && !core.pending.empty()) {
+		} else if ((was_full || !session.resources_in_hand) && !core.pending.empty()) {
 			// The head of the queue may have waited for the daemon's hands to be empty, or not full.
 			wake_daemon_locked();
 		}
