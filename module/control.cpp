@@ -187,8 +187,7 @@ static Ref<Request> read_names(const kextbridge_request &args, OSReturn *result,
 
 static int request(ControlFile &file, kextbridge_request &args)
 {
-	u32 limit = kextbridge_params.max_name < KEXTBRIDGE_NAME_LIMIT ? kextbridge_params.max_name :
-									 KEXTBRIDGE_NAME_LIMIT;
+	u32 limit = name_limit();
 	u32 reply_limit = kextbridge_params.max_reply_bytes;
 	int err;
 

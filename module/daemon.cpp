@@ -24,7 +24,7 @@ void wake_daemon_locked()
 // The session is not the daemon any more: what it had goes back.
 static void revoke_locked(Session &session) KEXTBRIDGE_REQUIRES(core.requests)
 {
-	bool alone = session.alone_locked();
+	bool alone = session.alone_locked() && session.in_hand.front() == session.in_hand.back();
 
 	core.session = nullptr;
 	while (Request *request = session.in_hand.back()) {
@@ -34,13 +34,13 @@ static void revoke_locked(Session &session) KEXTBRIDGE_REQUIRES(core.requests)
 		}
 		bool resource = request->kind == Kind::Resource;
 
-		core.stats.requeued++;
 		// A load is counted each time and never handed out alone: it may hang, and hold up nobody.
 		if ((alone || !resource) && ++request->deaths >= kMaxDeaths) {
 			core.stats.poisoned++;
 			answer_locked(*request, kOSKextReturnInternalError, Payload(), true);
 			continue;
 		}
+		core.stats.requeued++;
 		requeue_locked(*request);
 		request->suspect = resource;
 	}
@@ -406,7 +406,8 @@ static long daemon_ioctl(file *file, Session &session, unsigned int cmd, u64 arg
 	bool nowait = (args.flags & KEXTD_EXCHANGE_NOWAIT) || (shim_file_flags(file) & SHIM_O_NONBLOCK);
 
 	err = exchange(session, args, arg, nowait);
-	int put = put_struct(arg, args, args.size);
+	// With requests in it, fetch() has written it already; a second copy could fail and hide them.
+	int put = args.request_count ? 0 : put_struct(arg, args, args.size);
 
 	return err ? err : put;
 }

@@ -80,6 +80,8 @@ static void arm_deadline_locked(u64 expires_ns, u64 now_ns) KEXTBRIDGE_REQUIRES(
 
 void set_deadline_locked(Request &request, u32 timeout_ms)
 {
+	if (!timeout_ms)
+		return;
 	u64 now = shim_ktime_get_ns();
 	u64 expires = now + timeout_ms * kNanosecondsPerMs;
 
@@ -100,8 +102,7 @@ void publish_locked(Request &request, Owner *owner, u32 timeout_ms, bool queue)
 		core.stats.submitted++;
 	}
 	core.stats.pending++;
-	if (timeout_ms)
-		set_deadline_locked(request, timeout_ms);
+	set_deadline_locked(request, timeout_ms);
 	shim_trace_submit(request.tag, owner ? owner->load_tag() : 0, static_cast<u32>(request.kind),
 			  request.identifier(), request.name());
 	if (queue)
@@ -128,6 +129,7 @@ void fetch_locked(Request &request, Session &session)
 	session.suspects_in_hand += request.suspect;
 	core.stats.pending--;
 	core.stats.fetched++;
+	changed_locked();
 	shim_trace_fetch(request.tag, request.owner ? request.owner->load_tag() : 0, static_cast<u32>(request.kind));
 }
 
@@ -201,6 +203,7 @@ void answer_locked(Request &request, s32 result, Payload payload, bool by_daemon
 	request.data = payload.data;
 	request.length = payload.length;
 	core.stats.answered++;
+	changed_locked();
 	switch (request.kind) {
 	case Kind::Resource:
 		request.owner->answered.push_back(request);

@@ -22,7 +22,7 @@ void publish_locked(Request &request, Owner *owner, u32 timeout_ms, bool queue) 
 // Hands a published request that was not queued yet to the daemon's queue.
 void queue_locked(Request &request) KEXTBRIDGE_REQUIRES(core.requests);
 
-// From now on, in ms. A request that is Pending or Fetched then is answered with Timeout.
+// From now on, in ms; 0: none. A request that is Pending or Fetched then is answered with Timeout.
 void set_deadline_locked(Request &request, u32 timeout_ms) KEXTBRIDGE_REQUIRES(core.requests);
 
 // Pending -> Fetched, into the session's hands.

@@ -56,6 +56,19 @@ Kext *find_kext_locked(const char *identifier)
 	return nullptr;
 }
 
+// Tags are given before this lock is taken: the older one may come later.
+void Kext::list_by_tag_locked()
+{
+	Kext *before = core.kexts.back();
+
+	while (before && before->tag > tag)
+		before = core.kexts.previous(*before);
+	if (before)
+		core.kexts.insert_after(*this, *before);
+	else
+		core.kexts.push_front(*this);
+}
+
 // Success, InUse (the identifier is taken), NoResources (load tags are used up), NoMemory.
 OSReturn Kext::register_kext()
 {
@@ -91,7 +104,7 @@ OSReturn Kext::register_kext()
 
 					// The index is reserved: this allocates nothing.
 					core.kexts_by_tag.store_reserved_locked(tag, this);
-					core.kexts.push_back(*this);
+					list_by_tag_locked();
 					core.texts.insert_locked(*this);
 					core.stats.kexts++;
 					changed_locked();
@@ -155,6 +168,15 @@ void Kext::leave_registry()
 	callback_work_.cancel();
 	life_work_.flush();
 	unpin_work_.cancel();
+	bool was_pinned;
+	{
+		Guard guard(core.requests);
+
+		was_pinned = pinned;
+		pinned = false;
+	}
+	if (was_pinned)
+		shim_module_put(module);
 }
 
 int Kext::load(kmod_info_t *ki, struct module *module, u32 flags)
@@ -292,8 +314,10 @@ OSReturn Kext::retain_locked()
 {
 	if (state != KextState::Starting && state != KextState::Started && state != KextState::Loaded)
 		return kOSKextReturnNotFound;
-	if (retains == kMaxRetains)
+	if (retains == kMaxRetains) {
+		core.stats.limited++;
 		return kOSKextReturnNoResources;
+	}
 	// A KEXT_PLAIN_RMMOD kext has no base reference: its first retain takes one.
 	if (plain_rmmod() && !pinned) {
 		if (!shim_try_module_get(module))

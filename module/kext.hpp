@@ -35,6 +35,7 @@ class Kext final : public Owner {
 		return state == KextState::Started || state == KextState::Flushing;
 	}
 	OSReturn register_kext();
+	void list_by_tag_locked() KEXTBRIDGE_REQUIRES(core_lock());
 	OSReturn start();
 	void discard_requests();
 	void leave_registry();

@@ -11,7 +11,7 @@ constexpr u32 kMaxLoads = 1024; // that the daemon has not answered yet
 
 OSReturn load_kext(const char *identifier, u32 length, Ref<Request> *message)
 {
-	if (!length || length > kextbridge_params.max_name)
+	if (!length || length > name_limit())
 		return kOSKextReturnInvalidArgument;
 	// Made first: the look-up and the queueing are then one step.
 	Ref<Request> load = Request::make(Kind::Load, identifier, length, "", 0, SHIM_GFP_KERNEL_ACCOUNT);
@@ -34,8 +34,10 @@ OSReturn load_kext(const char *identifier, u32 length, Ref<Request> *message)
 			result = kOSReturnSuccess;
 		else if (kext && kext->state == KextState::Loaded)
 			loaded = Ref<Kext>::retain(kext);
-		else if (core.load_count >= kMaxLoads)
+		else if (core.load_count >= kMaxLoads) {
+			core.stats.limited++;
 			result = kOSKextReturnNoResources;
+		}
 		Request *queued = nullptr;
 
 		// One that the daemon has not fetched yet will do.
@@ -45,7 +47,8 @@ OSReturn load_kext(const char *identifier, u32 length, Ref<Request> *message)
 		if (result == kOSKextReturnDeferred && !loaded && !queued) {
 			core.loads.push_back(*load);
 			core.load_count++;
-			publish_locked(*load, nullptr, 0, true);
+			// While the kext is being unloaded, its module would only be found loaded.
+			publish_locked(*load, nullptr, 0, !kext || !kext->unload);
 			core.stats.loads++;
 		} else {
 			unused = forget_locked(*load);
@@ -58,6 +61,24 @@ OSReturn load_kext(const char *identifier, u32 length, Ref<Request> *message)
 			return result;
 	}
 	return loaded->restart_loaded();
+}
+
+void release_loads_locked(const Kext &kext)
+{
+	Request *next;
+
+	for (Request *load = core.loads.front(); load; load = next) {
+		next = core.loads.next(*load);
+		if (load->state != State::Pending || load->queue_node.linked() ||
+		    !text_equal(load->identifier(), kext.identifier))
+			continue;
+		if (kext.state == KextState::Gone)
+			queue_locked(*load);
+		else
+			answer_locked(*load,
+				      kext.state == KextState::Started ? kOSReturnSuccess : kOSKextReturnStartStopError,
+				      Payload(), false);
+	}
 }
 
 void load_answered_locked(Request &load)

@@ -11,6 +11,9 @@ namespace kextbridge {
 // asked; *message (may be null) is then the load's. StartStopError, InvalidArgument, NoResources, NoMemory.
 OSReturn load_kext(const char *identifier, u32 length, Ref<Request> *message);
 
+// The unload of this kext has ended: loads of it that waited go on.
+void release_loads_locked(const Kext &kext) KEXTBRIDGE_REQUIRES(core.requests);
+
 void load_answered_locked(Request &load) KEXTBRIDGE_REQUIRES(core.requests);
 
 } // namespace kextbridge

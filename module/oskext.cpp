@@ -35,8 +35,7 @@ OSReturn submit(const char *identifier, const char *name, OSKextRequestResourceC
 {
 	if (!identifier || !name || !callback)
 		return kOSKextReturnInvalidArgument;
-	u32 limit = kextbridge_params.max_name < KEXTBRIDGE_NAME_LIMIT ? kextbridge_params.max_name :
-									 KEXTBRIDGE_NAME_LIMIT;
+	u32 limit = name_limit();
 	u32 identifier_length = text_length(identifier, limit + 1);
 	u32 name_length = text_length(name, limit + 1);
 
@@ -190,11 +189,23 @@ extern "C" OSReturn OSKextRetainKextWithLoadTag(OSKextLoadTag loadTag)
 {
 	if (loadTag == kOSKextInvalidLoadTag)
 		return kOSKextReturnInvalidArgument;
-	Guard guard(core.requests);
-	Kext *kext = find_kext_locked(loadTag);
-	OSReturn result = kext ? kext->retain_locked() : kOSKextReturnNotFound;
+	char identifier[KMOD_MAX_NAME];
+	OSReturn result = kOSKextReturnNotFound;
+	bool known;
+	{
+		Guard guard(core.requests);
+		Kext *kext = find_kext_locked(loadTag);
 
-	shim_trace_retain(loadTag, kext ? kext->retains : 0, result);
+		if (kext)
+			result = kext->retain_locked();
+		known = kext && result;
+		if (known)
+			__builtin_memcpy(identifier, kext->identifier, sizeof(identifier));
+		shim_trace_retain(loadTag, kext ? kext->retains : 0, result);
+	}
+	if (known)
+		shim_pr_warn_ratelimited("%s: retain refused: %s", identifier,
+					 result == kOSKextReturnNotFound ? "it is being stopped" : "too many");
 	return result;
 }
 

@@ -1,9 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "text.hpp"
 
+#include "shim/entry.h"
+#include "uapi/kextbridge.h"
 #include "shim/enforce.h"
 
 namespace kextbridge {
+
+u32 name_limit()
+{
+	u32 limit = kextbridge_params.max_name;
+
+	return limit < KEXTBRIDGE_NAME_LIMIT ? limit : KEXTBRIDGE_NAME_LIMIT;
+}
 
 u32 text_length(const char *text, u32 limit)
 {

@@ -6,6 +6,8 @@
 
 namespace kextbridge {
 
+// The longest identifier or resource name that is taken now: max_name, within what a Request can hold.
+u32 name_limit();
 // Bytes before the NUL, or limit when there is none before it.
 u32 text_length(const char *text, u32 limit);
 bool text_equal(const char *a, const char *b);

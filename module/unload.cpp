@@ -2,6 +2,7 @@
 #include "unload.hpp"
 
 #include "in_flight.hpp"
+#include "load.hpp"
 #include "text.hpp"
 #include "shim/enforce.h"
 
@@ -250,6 +251,9 @@ void Kext::finish_unload_locked(OSReturn result)
 {
 	Request *message = unload;
 
+	// Module exit, which waits for the state only, may have finished it meanwhile.
+	if (!message)
+		return;
 	unload = nullptr;
 	if (!take_locked(*message))
 		return;
@@ -263,6 +267,7 @@ void Kext::finish_unload_locked(OSReturn result)
 	Ref<Request> own = Ref<Request>::adopt(message);
 
 	core.done.wake_all();
+	release_loads_locked(*this);
 }
 
 // Module exit has taken the kext off the registry.

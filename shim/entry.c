@@ -18,7 +18,8 @@ struct kextbridge_params kextbridge_params = {
 };
 
 module_param_named(request_timeout_ms, kextbridge_params.request_timeout_ms, uint, 0644);
-MODULE_PARM_DESC(request_timeout_ms, "deadline of a request that names none, from its issue, in ms (default 120000)");
+MODULE_PARM_DESC(request_timeout_ms,
+		 "deadline of a request that names none, from its issue, in ms; 0: none (default 120000)");
 module_param_named(autounload_delay_ms, kextbridge_params.autounload_delay_ms, uint, 0644);
 MODULE_PARM_DESC(autounload_delay_ms, "from a release to the scan that unloads idle kexts, in ms (default 60000)");
 module_param_named(max_pending, kextbridge_params.max_pending, uint, 0644);

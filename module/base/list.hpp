@@ -65,6 +65,13 @@ template <typename T, ListNode T::*Member> class List final {
 
 		return node == &head_ ? nullptr : owner(node);
 	}
+	T *previous(T &item)
+	{
+		ListNode *node = (item.*Member).prev;
+
+		return node == &head_ ? nullptr : owner(node);
+	}
+	void insert_after(T &item, T &after) { insert(&(item.*Member), &(after.*Member)); }
 	void push_back(T &item) { insert(&(item.*Member), head_.prev); }
 	void push_front(T &item) { insert(&(item.*Member), &head_); }
 };

@@ -50,7 +50,7 @@ struct kextd_request {
 	__u32 load_tag;        /* KEXTD_RESOURCE: the kext that asks, 0 = a program; KEXTD_UNLOAD: the kext to delete */
 	__u32 identifier_size; /* of the first string, NUL included; 1 where the kind has none */
 	__u32 name_size;       /* of the second: resource name, or module name for KEXTD_UNLOAD; 1 where none */
-	__u32 attempt;         /* daemons that died with this request in hand */
+	__u32 attempt;         /* daemons that died with this request, and no other, in hand */
 	__u32 reserved;
 };
 
