@@ -321,7 +321,8 @@ static s32 take_reply(Session &session, const kextd_reply &reply)
 	return result;
 }
 
-static int take_replies(Session &session, kextd_exchange &args)
+// *refused: one of them must be answered again.
+static int take_replies(Session &session, kextd_exchange &args, bool *refused)
 {
 	u32 count = args.reply_count;
 
@@ -338,10 +339,12 @@ static int take_replies(Session &session, kextd_exchange &args)
 		if (reply.status) {
 			Guard guard(core.requests);
 
-			if (reply.status == kOSKextReturnNotFound)
+			if (reply.status == kOSKextReturnNotFound) {
 				core.stats.late_replies++;
-			else
+			} else {
 				core.stats.bad_replies++;
+				*refused = true;
+			}
 		}
 		args.reply_count++;
 		err = shim_copy_to_user(at + __builtin_offsetof(kextd_reply, status), &reply.status,
@@ -365,14 +368,15 @@ static int wait_for_requests(Session &session)
 
 static int exchange(Session &session, kextd_exchange &args, u64 arg, bool nowait)
 {
-	int err = take_replies(session, args);
+	bool refused = false;
+	int err = take_replies(session, args, &refused);
 	u32 replied = args.reply_count;
 
 	while (!err && args.max_requests && !args.request_count) {
 		err = fetch(session, args, arg);
 		if (err || args.request_count)
 			break;
-		if (nowait)
+		if (nowait || refused)
 			return replied ? 0 : -SHIM_EAGAIN;
 		err = wait_for_requests(session);
 		if (err && replied)

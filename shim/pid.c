@@ -24,7 +24,7 @@ bool shim_process_gone(struct pid *pid)
 
 	rcu_read_lock();
 	leader = pid_task(pid, PIDTYPE_TGID);
-	gone = !leader || !atomic_read(&leader->signal->live);
+	gone = !leader || (leader->signal->flags & SIGNAL_GROUP_EXIT) || !atomic_read(&leader->signal->live);
 	rcu_read_unlock();
 	return gone;
 }

@@ -50,7 +50,7 @@ constexpr Advice advices[] = {
 	{Operation::Load, kOSKextReturnLinkError,
 	 "the module is not for this kernel; the kernel's log names the symbol"},
 	{Operation::Load, kOSKextReturnStartStopError, "its start function failed; see the kernel's log"},
-	{Operation::Load, kOSKextReturnNotLoadable, "modprobe.d has it on a blacklist"},
+	{Operation::Load, kOSKextReturnNotLoadable, "modprobe.d has it on a blacklist, or its install command failed"},
 	{Operation::Load, kOSKextReturnInUse, "the module is just being deleted; try again"},
 	{Operation::Unload, kOSKextReturnNotFound, "no kext has this tag (kextctl list)"},
 	{Operation::Unload, kOSKextReturnInUse,

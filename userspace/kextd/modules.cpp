@@ -110,6 +110,8 @@ Answer insert(kmod_module *module)
 	const char *path = kmod_module_get_path(module);
 	if (outcome == -ENOENT && path && access(path, F_OK) != 0)
 		return Answer::refusal(kOSKextReturnNotFound, std::string(path) + " is missing (depmod?)");
+	if (kmod_module_get_install_commands(module))
+		return Answer::refusal(kOSKextReturnNotLoadable, name + ": the install command of modprobe.d failed");
 	Answer answer = load_failed(-outcome);
 	answer.reason = name + ": " + answer.reason;
 	return answer;

@@ -63,7 +63,7 @@ void shim_module_text(const struct module *module, unsigned long *start, unsigne
 /* ---- pid.c: the process behind an open file ---- */
 struct pid *shim_get_current_tgid(void);
 void shim_put_pid(struct pid *pid);
-/* Every thread of it has begun to exit. */
+/* It is exiting as a whole (a thread may still be in a system call), or has. */
 bool shim_process_gone(struct pid *pid);
 /* In the caller's pid namespace; 0: not visible there. */
 int shim_pid_vnr(struct pid *pid);
