@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* kextbridge_record_next: whatever the buffer holds, it reads nothing outside of it and always ends. */
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <gtest/gtest.h>
@@ -46,7 +47,7 @@ Bytes operator+(Bytes left, const Bytes &right)
 struct Exact {
 	explicit Exact(const Bytes &bytes) : data(new char[bytes.size()]), size(bytes.size())
 	{
-		memcpy(data.get(), bytes.data(), size);
+		std::copy(bytes.begin(), bytes.end(), data.get());
 	}
 	std::unique_ptr<char[]> data;
 	size_t size;

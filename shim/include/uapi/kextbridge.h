@@ -34,7 +34,7 @@
 /* Kinds of struct kextd_request. */
 #define KEXTD_RESOURCE 1 /* find a resource; wants a reply */
 #define KEXTD_LOAD 2     /* load the module whose alias is kext:<identifier>; wants a reply */
-#define KEXTD_UNLOAD 3   /* delete_module(name) with O_NONBLOCK; wants a reply */
+#define KEXTD_UNLOAD 3   /* delete_module(name) of kext <identifier>, O_NONBLOCK; wants a reply */
 #define KEXTD_CANCEL 4   /* notice: nobody waits for request `id` any more; a reply would be refused */
 
 /*
@@ -87,7 +87,8 @@ struct kextd_reply {
 
 /*
  * Hands in `reply_count` replies, then fetches up to `max_requests` requests. With max_requests 0 it
- * never sleeps. Otherwise it sleeps until there is something to fetch, unless NOWAIT.
+ * never sleeps. Otherwise it sleeps until there is something to fetch, unless NOWAIT, or unless a reply was
+ * refused and has to be given again (a status other than Success and NotFound).
  *
  * Returns 0 with the out fields written, also when a signal or NOWAIT left nothing to fetch but
  * replies were handed in. Errors: EINTR/restart, EAGAIN (nothing to fetch, no replies), EINVAL, E2BIG,
