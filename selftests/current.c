@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What a kext knows of itself, its identity, and the constants. */
+#include "kselftest_harness.h"
+
+#include "lib/constants.h"
+#include "lib/fixture.h"
+
+#define CXX "kbtest_cxx"
+
+static bool info_of(struct kb *kb, const char *module, struct kbtest_kext_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	strcpy(info->kext, module);
+	return !ioctl(kb->bench, KBTEST_IOC_KEXT, info) && info->present;
+}
+
+TEST_F(kext, T_160_load_tag_is_the_kexts_own)
+{
+	struct kbtest_kext_info a, b;
+	struct kbtest_event event;
+
+	self->kb.seen = 0;
+	ASSERT_TRUE(kb_event(&self->kb, KBTEST_START, &event, SOON_MS));
+	ASSERT_TRUE(info_of(&self->kb, A, &a));
+	EXPECT_EQ(a.load_tag, event.context) TH_LOG("ki->id");
+	EXPECT_EQ(a.load_tag, kb_tag(&self->kb, A));
+	EXPECT_EQ(0, kb_kpi_retain(&self->kb, a.load_tag));
+	EXPECT_EQ(0, kb_kpi_release(&self->kb, a.load_tag));
+	ASSERT_EQ(0, kb_insmod(B));
+	ASSERT_TRUE(info_of(&self->kb, B, &b));
+	EXPECT_EQ(b.load_tag, kb_tag(&self->kb, B));
+	EXPECT_NE(a.load_tag, b.load_tag);
+}
+
+TEST_F(kext, T_161_identifier_and_version)
+{
+	struct kextbridge_kext kext;
+	struct kbtest_kext_info info;
+
+	ASSERT_EQ(0, kb_insmod(B));
+	ASSERT_TRUE(info_of(&self->kb, A, &info));
+	EXPECT_STREQ(ID_A, info.identifier);
+	EXPECT_STREQ("1.0", info.version);
+	EXPECT_EQ(info.load_tag, info.atomic_load_tag);
+	ASSERT_TRUE(info_of(&self->kb, B, &info));
+	EXPECT_STREQ(ID_B, info.identifier);
+	EXPECT_STREQ("1.2.3b4", info.version);
+	ASSERT_TRUE(kb_kext(&self->kb, B, &kext));
+	EXPECT_STREQ(ID_B, kext.identifier);
+	EXPECT_STREQ("1.2.3b4", kext.version);
+}
+
+TEST_F(bare, T_161_driver_in_cxx)
+{
+	struct kb_record record;
+	struct kbtest_kext_info info;
+	struct kbtest_event event;
+
+	ASSERT_EQ(0, kb_insmod(CXX));
+	ASSERT_TRUE(info_of(&self->kb, CXX, &info));
+	EXPECT_STREQ("com.example.kbtest_cxx", info.identifier);
+	EXPECT_STREQ("2.1.3", info.version);
+	EXPECT_EQ(kb_tag(&self->kb, CXX), info.load_tag);
+	/* And it is served as any other. */
+	ASSERT_EQ(0, kb_daemon(&self->kb));
+	ASSERT_EQ(0, kb_request(&self->kb, CXX, "for C++", 3, NULL));
+	FETCH(&record, "for C++");
+	ASSERT_EQ(0, kb_reply_data(self->kb.daemon, record.head.id, 0, "x", 1));
+	ASSERT_TRUE(kb_callback(&self->kb, &event));
+	EXPECT_STREQ(CXX, event.kext);
+	EXPECT_EQ(3, event.context);
+	EXPECT_EQ(0, kb_unload_served(&self->kb, CXX));
+}
+
+TEST_F(bare, T_162_length_of_an_identifier)
+{
+	struct kextbridge_kext kext;
+
+	ASSERT_EQ(0, kb_insmod("kbtest_id63"));
+	ASSERT_TRUE(kb_kext(&self->kb, "kbtest_id63", &kext));
+	EXPECT_EQ(63, strlen(kext.identifier));
+	EXPECT_EQ(EINVAL, kb_insmod("kbtest_id64"));
+	EXPECT_FALSE(kb_is_loaded("kbtest_id64"));
+}
+
+TEST_F(bare, T_162_identifier_that_is_taken)
+{
+	/* A's identity in another module. */
+	ASSERT_EQ(0, kb_insmod(A));
+	EXPECT_EQ(EEXIST, kb_insmod("kbtest_twin"));
+	EXPECT_FALSE(kb_is_loaded("kbtest_twin"));
+	EXPECT_NE(TAG_INVALID, kb_tag(&self->kb, A));
+}
+
+TEST_F(bare, T_163_version_that_is_none)
+{
+	EXPECT_EQ(EINVAL, kb_insmod("kbtest_version"));
+	EXPECT_FALSE(kb_is_loaded("kbtest_version"));
+	EXPECT_EQ(TAG_INVALID, kb_tag(&self->kb, "kbtest_version"));
+}
+
+/* The compilers have checked each value in drivers in C and in C++, and here; this asks once more at run time. */
+TEST_F(kext, T_176_constants)
+{
+	struct kbtest_kext_info info;
+
+	EXPECT_EQ(KBTEST_CONSTANT_COUNT, kbtest_right_constants());
+	ASSERT_TRUE(info_of(&self->kb, A, &info));
+	EXPECT_EQ(KBTEST_CONSTANT_COUNT, info.constants);
+	ASSERT_EQ(0, kb_insmod(CXX));
+	ASSERT_TRUE(info_of(&self->kb, CXX, &info));
+	EXPECT_EQ(KBTEST_CONSTANT_COUNT, info.constants);
+	TH_LOG("%u values in C, in C++ and in user space", info.constants);
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,819 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The test bench: /dev/kbtest (../../lib/kbtest.h) on one side, the test kexts (kbtest_kext.h) on the other.
+ *
+ * What a kext leaves behind when it goes, its entry, its events and its plan, is the bench's own. Only `kext` of an
+ * entry points into a kext, and is used under `alive`.
+ */
+#include <linux/crc32.h>
+#include <linux/delay.h>
+#include <linux/fs.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/rwsem.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+#include <linux/vmalloc.h>
+#include <linux/wait.h>
+
+#include "../../lib/constants.h"
+#include "../../lib/kbtest.h"
+#include "kbtest_kext.h"
+
+#define MAX_ENTRIES 16
+#define MAX_SLOTS 4096
+#define MAX_EVENTS 16384
+#define MAX_STRING (1u << 20)
+#define MAX_CHAIN_NAME "chain"
+
+/* A kext by its module's name. Made once, kept until the bench goes. */
+struct kbtest_entry {
+	char name[KBTEST_NAME_SIZE];
+	struct rw_semaphore alive;
+	struct kbtest_kext *kext; /* while it is started */
+	struct kbtest_kext_info info;
+	OSKextRequestResourceCallback log;
+	OSKextRequestResourceCallback count;
+	struct kbtest_kext *data; /* an address, never followed */
+	struct kbtest_plan plan;
+	atomic_t running;
+	bool in_start;
+	bool in_stop;
+};
+
+static DEFINE_MUTEX(entries_lock);
+static struct kbtest_entry entries[MAX_ENTRIES];
+
+/* One request that was made through the bench, until its callback or its cancel. */
+struct slot {
+	u32 refs; /* the request, and the thread that makes it */
+	struct kbtest_entry *entry;
+	OSKextRequestTag tag; /* *requestTagOut */
+	u32 flags;
+	u32 ms;
+	u32 chain;
+	u32 other;
+	const struct task_struct *requester; /* compared only */
+};
+
+static DEFINE_SPINLOCK(slots_lock);
+static struct slot slots[MAX_SLOTS];
+
+static DEFINE_SPINLOCK(events_lock);
+static struct kbtest_event *events;
+static u64 event_count;
+static DECLARE_WAIT_QUEUE_HEAD(event_wait);
+
+static u32 open_gates;
+static DECLARE_WAIT_QUEUE_HEAD(gate_wait);
+
+static DEFINE_MUTEX(held_mutex); /* KBTEST_HOLD_MUTEX, KBTEST_DO_MUTEX */
+static atomic_t counts[KBTEST_COUNTS];
+
+/* ---- events and gates */
+
+static void add_event(struct kbtest_entry *entry, struct kbtest_event *event)
+{
+	strscpy(event->kext, entry->name, sizeof(event->kext));
+	event->time_ns = ktime_get_ns();
+	spin_lock(&events_lock);
+	event->seq = event_count;
+	if (event_count < MAX_EVENTS)
+		events[event_count] = *event;
+	event_count++;
+	spin_unlock(&events_lock);
+	wake_up_all(&event_wait);
+}
+
+static bool has_event(u64 seq)
+{
+	bool has;
+
+	spin_lock(&events_lock);
+	has = seq < event_count;
+	spin_unlock(&events_lock);
+	return has;
+}
+
+static long wait_event_of(struct kbtest_wait *wait)
+{
+	long left = wait_event_interruptible_timeout(event_wait, has_event(wait->seq),
+						     msecs_to_jiffies(wait->timeout_ms) + 1);
+
+	if (left < 0)
+		return left;
+	if (!left)
+		return -ETIME;
+	if (wait->seq >= MAX_EVENTS)
+		return -ENOBUFS;
+	spin_lock(&events_lock);
+	wait->event = events[wait->seq];
+	spin_unlock(&events_lock);
+	return 0;
+}
+
+static void wait_gate(u32 gate)
+{
+	if (!wait_event_timeout(gate_wait, READ_ONCE(open_gates) & gate, msecs_to_jiffies(KBTEST_PATIENCE_MS)))
+		pr_notice("kbtest: gate %u stayed closed\n", gate);
+}
+
+static void set_gates(u32 gates)
+{
+	WRITE_ONCE(open_gates, gates);
+	wake_up_all(&gate_wait);
+}
+
+/* ---- entries and slots */
+
+/* NULL: no room, or no name. */
+static struct kbtest_entry *find_entry(const char *name)
+{
+	struct kbtest_entry *entry = entries;
+
+	if (!*name)
+		return NULL;
+	mutex_lock(&entries_lock);
+	while (entry < entries + MAX_ENTRIES && entry->name[0] && strcmp(entry->name, name))
+		entry++;
+	if (entry == entries + MAX_ENTRIES) {
+		entry = NULL;
+	} else if (!entry->name[0]) {
+		init_rwsem(&entry->alive);
+		strscpy(entry->name, name, sizeof(entry->name));
+	}
+	mutex_unlock(&entries_lock);
+	return entry;
+}
+
+static struct slot *get_slot(struct kbtest_entry *entry)
+{
+	struct slot *slot;
+
+	spin_lock(&slots_lock);
+	for (slot = slots; slot < slots + MAX_SLOTS && slot->refs; slot++)
+		;
+	if (slot < slots + MAX_SLOTS) {
+		*slot = (struct slot){
+			.refs = 2, .entry = entry, .tag = kOSKextRequestTagInvalid, .requester = current
+		};
+	} else {
+		slot = NULL;
+	}
+	spin_unlock(&slots_lock);
+	return slot;
+}
+
+static void put_slot(struct slot *slot, u32 refs)
+{
+	spin_lock(&slots_lock);
+	slot->refs -= refs;
+	spin_unlock(&slots_lock);
+}
+
+/* The request with this tag is over: gives its reference back. False: there is none, *requestTagOut did not have it. */
+static bool take_slot(OSKextRequestTag tag, struct slot *copy)
+{
+	struct slot *slot;
+	bool found;
+
+	spin_lock(&slots_lock);
+	for (slot = slots; slot < slots + MAX_SLOTS && !(slot->refs && READ_ONCE(slot->tag) == tag); slot++)
+		;
+	found = slot < slots + MAX_SLOTS;
+	if (found) {
+		*copy = *slot;
+		slot->refs--;
+		slot->tag = kOSKextRequestTagInvalid;
+	}
+	spin_unlock(&slots_lock);
+	return found;
+}
+
+/* Of an entry, or of all. Those whose request call has not returned keep that reference. */
+static void forget_slots(const struct kbtest_entry *entry)
+{
+	struct slot *slot;
+
+	spin_lock(&slots_lock);
+	for (slot = slots; slot < slots + MAX_SLOTS; slot++)
+		if (slot->refs && (!entry || slot->entry == entry) && slot->tag != kOSKextRequestTagInvalid) {
+			slot->refs--;
+			slot->tag = kOSKextRequestTagInvalid;
+		}
+	spin_unlock(&slots_lock);
+}
+
+/* ---- requests */
+
+static void kbtest_callback(OSKextRequestTag tag, OSReturn result, const void *data, uint32_t length, void *context)
+{
+}
+
+static OSKextRequestResourceCallback pick_callback(struct kbtest_entry *entry, u32 which, void *heap, void *stack)
+{
+	switch (which) {
+	case KBTEST_LOG:
+		return entry->log;
+	case KBTEST_COUNT:
+		return entry->count;
+	case KBTEST_HEAP:
+		return (OSKextRequestResourceCallback)heap;
+	case KBTEST_STACK:
+		return (OSKextRequestResourceCallback)stack;
+	case KBTEST_USER:
+		return (OSKextRequestResourceCallback)0x400000ul;
+	case KBTEST_DATA:
+		return (OSKextRequestResourceCallback)entry->data;
+	case KBTEST_KERNEL:
+		return (OSKextRequestResourceCallback)(void *)_printk;
+	}
+	return NULL;
+}
+
+static OSReturn request_one(struct kbtest_entry *entry, OSKextRequestResourceCallback callback, const char *identifier,
+			    const char *name, const struct kbtest_request *args, u64 context, u32 *tag)
+{
+	OSKextRequestTag *tag_out;
+	struct slot *slot = NULL;
+	OSReturn result;
+
+	*tag = 0xdeadbeef;
+	tag_out = args->flags & KBTEST_NO_TAG ? NULL : tag;
+	if (args->callback == KBTEST_LOG && tag_out) {
+		slot = get_slot(entry);
+		if (!slot)
+			return kOSKextReturnNoMemory;
+		slot->flags = args->flags;
+		slot->ms = args->ms;
+		slot->chain = args->chain;
+		slot->other = args->other;
+		tag_out = &slot->tag;
+	}
+	if (args->flags & KBTEST_HOLD_MUTEX)
+		mutex_lock(&held_mutex);
+	if (args->timeout_ms || args->max_length)
+		result = kextbridge_request_resource(identifier, name, callback, (void *)(unsigned long)context, tag_out,
+						     args->timeout_ms, args->max_length);
+	else
+		result = OSKextRequestResource(identifier, name, callback, (void *)(unsigned long)context, tag_out);
+	if (slot)
+		*tag = slot->tag;
+	if (args->flags & KBTEST_HOLD_MUTEX) {
+		msleep(args->ms);
+		mutex_unlock(&held_mutex);
+	}
+	if (slot)
+		put_slot(slot, result ? 2 : 1);
+	return result;
+}
+
+/* The strings are overwritten before they are freed: whoever kept a pointer shows it. */
+static void free_string(char *string)
+{
+	if (!string)
+		return;
+	memset(string, '#', strlen(string));
+	kvfree(string);
+}
+
+/* NULL for address 0. */
+static char *get_string(u64 address)
+{
+	long size = address ? strnlen_user(u64_to_user_ptr(address), MAX_STRING) : 0;
+	char *string;
+
+	if (!address)
+		return NULL;
+	if (!size || size > MAX_STRING)
+		return ERR_PTR(-EINVAL);
+	string = kvmalloc(size, GFP_KERNEL);
+	if (!string)
+		return ERR_PTR(-ENOMEM);
+	if (copy_from_user(string, u64_to_user_ptr(address), size)) {
+		kvfree(string);
+		return ERR_PTR(-EFAULT);
+	}
+	string[size - 1] = 0;
+	return string;
+}
+
+static long request(struct kbtest_request *args)
+{
+	struct kbtest_entry *entry = find_entry(args->kext);
+	OSKextRequestResourceCallback callback;
+	char *identifier, *name, *heap;
+	u64 stack = 0;
+	long err = 0;
+	u32 i, tag;
+
+	if (!entry)
+		return -ENOENT;
+	identifier = get_string(args->flags & KBTEST_NO_IDENTIFIER ? 0 : args->identifier);
+	if (IS_ERR(identifier))
+		return PTR_ERR(identifier);
+	name = get_string(args->flags & KBTEST_NO_NAME ? 0 : args->name);
+	if (IS_ERR(name)) {
+		free_string(identifier);
+		return PTR_ERR(name);
+	}
+	heap = kzalloc(64, GFP_KERNEL);
+	callback = pick_callback(entry, args->callback, heap, &stack);
+	args->took_ns = 0;
+	args->result = kOSReturnSuccess;
+	for (i = 0; i < max(args->count, 1u) && !args->result && !err; i++) {
+		u64 began = ktime_get_ns();
+
+		args->result = request_one(entry, callback, identifier, name, args, args->context + i, &tag);
+		args->took_ns = max(args->took_ns, ktime_get_ns() - began);
+		args->tag = tag;
+		if (args->tags && put_user(tag, (u32 __user *)u64_to_user_ptr(args->tags) + i))
+			err = -EFAULT;
+		cond_resched();
+	}
+	kfree(heap);
+	free_string(identifier);
+	free_string(name);
+	return err;
+}
+
+static void add_contexts(OSKextRequestTag tag, void *context, void *arg)
+{
+	struct kbtest_cancel *args = arg;
+	struct slot slot;
+
+	args->context += (unsigned long)context;
+	take_slot(tag, &slot);
+}
+
+static long cancel(struct kbtest_cancel *args)
+{
+	struct kbtest_entry *entry = find_entry(args->kext);
+	void *context = (void *)(unsigned long)args->context;
+	void **context_out = args->flags & KBTEST_CANCEL_NO_OUT ? NULL : &context;
+	const kmod_info_t *info;
+	struct slot slot;
+	long err = 0;
+
+	if (!entry)
+		return -ENOENT;
+	down_read(&entry->alive);
+	info = entry->kext ? entry->kext->info : NULL;
+	if (!info) {
+		err = -ESRCH;
+	} else if (args->flags & KBTEST_CANCEL_ALL) {
+		args->context = 0;
+		args->tag = kextbridge_cancel_requests(info, add_contexts, args);
+	} else {
+		args->result = args->flags & KBTEST_CANCEL_NOWAIT ?
+				       kextbridge_cancel_request_nowait(info, args->tag, context_out) :
+				       kextbridge_cancel_request(info, args->tag, context_out);
+		args->context = (unsigned long)context;
+		if (!args->result)
+			take_slot(args->tag, &slot);
+	}
+	up_read(&entry->alive);
+	return err;
+}
+
+/* ---- what the kexts call */
+
+static void allocate_and_sleep(void)
+{
+	void *small = kmalloc(100, GFP_KERNEL);
+	void *large = vmalloc(1 << 20);
+
+	msleep(1);
+	vfree(large);
+	kfree(small);
+}
+
+static void request_next(struct kbtest_entry *entry, const struct slot *last, u64 context, struct kbtest_event *event)
+{
+	struct kbtest_request args = { .flags = last->flags, .ms = last->ms, .chain = last->chain - 1 };
+
+	event->inner_result = request_one(entry, entry->log, "com.example.kbtest", MAX_CHAIN_NAME, &args, context,
+					  &event->inner_tag);
+}
+
+static void act(struct kbtest_kext *kext, const struct slot *slot, u64 context, struct kbtest_event *event)
+{
+	struct slot other;
+
+	if (slot->flags & KBTEST_DO_SLEEP)
+		msleep(slot->ms);
+	if (slot->flags & KBTEST_DO_WAIT)
+		wait_gate(KBTEST_GATE_CALLBACK);
+	if (slot->flags & KBTEST_DO_CANCEL_OWN)
+		event->inner_result = kextbridge_cancel_request(kext->info, event->tag, NULL);
+	if (slot->flags & KBTEST_DO_CANCEL) {
+		event->inner_result = kextbridge_cancel_request(kext->info, slot->other, NULL);
+		if (!event->inner_result)
+			take_slot(slot->other, &other);
+	}
+	if ((slot->flags & KBTEST_DO_REQUEST) && slot->chain)
+		request_next(kext->entry, slot, context + 1, event);
+	if (slot->flags & KBTEST_DO_MUTEX) {
+		mutex_lock(&held_mutex);
+		mutex_unlock(&held_mutex);
+	}
+	if (slot->flags & KBTEST_DO_ALLOC)
+		allocate_and_sleep();
+}
+
+void kbtest_log(struct kbtest_kext *kext, OSKextRequestTag tag, OSReturn result, const void *data, uint32_t length,
+		void *context)
+{
+	struct kbtest_entry *entry = kext->entry;
+	struct slot slot = {};
+	struct kbtest_event event = {
+		.type = KBTEST_CALLBACK,
+		.context = (unsigned long)context,
+		.tag = tag,
+		.result = result,
+		.length = length,
+		.load_tag = kext->info->id,
+		.concurrent = atomic_inc_return(&entry->running),
+	};
+
+	if (take_slot(tag, &slot))
+		event.flags |= KBTEST_TAG_KNOWN;
+	if (slot.requester == current)
+		event.flags |= KBTEST_ON_REQUESTER;
+	if (data)
+		event.flags |= KBTEST_HAS_DATA;
+	if (READ_ONCE(entry->in_start))
+		event.flags |= KBTEST_IN_START;
+	if (READ_ONCE(entry->in_stop))
+		event.flags |= KBTEST_IN_STOP;
+	if (!preemptible() && IS_ENABLED(CONFIG_PREEMPT_COUNT))
+		event.flags |= KBTEST_ATOMIC;
+	if (data)
+		event.crc = ~crc32_le(~0u, data, length);
+	add_event(entry, &event);
+
+	act(kext, &slot, event.context, &event);
+
+	event.type = KBTEST_RETURN;
+	if (data && slot.flags)
+		event.crc = ~crc32_le(~0u, data, length);
+	atomic_dec(&entry->running);
+	add_event(entry, &event);
+}
+EXPORT_SYMBOL_GPL(kbtest_log);
+
+void kbtest_count(void *context)
+{
+	if ((unsigned long)context < KBTEST_COUNTS)
+		atomic_inc(&counts[(unsigned long)context]);
+}
+EXPORT_SYMBOL_GPL(kbtest_count);
+
+static void enter(struct kbtest_kext *kext, struct kbtest_entry *entry)
+{
+	down_write(&entry->alive);
+	kext->entry = entry;
+	entry->kext = kext;
+	entry->data = kext;
+	entry->log = kext->log;
+	entry->count = kext->count;
+	strscpy(entry->info.identifier, kext->identifier, sizeof(entry->info.identifier));
+	strscpy(entry->info.version, kext->version, sizeof(entry->info.version));
+	entry->info.load_tag = kext->load_tag;
+	entry->info.atomic_load_tag = kext->atomic_load_tag;
+	entry->info.constants = kext->constants;
+	entry->info.present = 1;
+	up_write(&entry->alive);
+}
+
+static void leave(struct kbtest_entry *entry)
+{
+	down_write(&entry->alive);
+	entry->kext = NULL;
+	entry->info.present = 0;
+	up_write(&entry->alive);
+	forget_slots(entry);
+}
+
+kern_return_t kbtest_start(struct kbtest_kext *kext, kmod_info_t *ki)
+{
+	struct kbtest_entry *entry = find_entry(kext->name);
+	struct kbtest_request args = {};
+	struct kbtest_event event = { .type = KBTEST_START, .context = ki->id, .load_tag = kext->load_tag };
+	struct kbtest_plan plan;
+	u32 i, tag;
+
+	if (!entry)
+		return KMOD_RETURN_FAILURE;
+	plan = entry->plan;
+	enter(kext, entry);
+	WRITE_ONCE(entry->in_start, true);
+	add_event(entry, &event);
+
+	for (i = 0; i < plan.start_requests; i++)
+		event.inner_result = request_one(entry, kext->log, kext->identifier, "start", &args, i, &tag);
+	if (plan.flags & KBTEST_START_INIT_TEXT)
+		event.inner_result =
+			OSKextRequestResource(kext->identifier, "start", kext->init_text, NULL, &event.inner_tag);
+	if (plan.flags & KBTEST_START_RETAIN)
+		event.inner_result = OSKextRetainKextWithLoadTag(kext->load_tag);
+	if (plan.flags & KBTEST_START_LOAD)
+		event.inner_result = OSKextLoadKextWithIdentifier(kext->identifier);
+	if (plan.flags & KBTEST_START_WAIT)
+		wait_gate(KBTEST_GATE_START);
+
+	event.type = KBTEST_STARTED;
+	event.result = plan.start_result;
+	add_event(entry, &event);
+	WRITE_ONCE(entry->in_start, false);
+	if (plan.start_result)
+		leave(entry);
+	return plan.start_result;
+}
+EXPORT_SYMBOL_GPL(kbtest_start);
+
+kern_return_t kbtest_stop(struct kbtest_kext *kext)
+{
+	struct kbtest_entry *entry = kext->entry;
+	struct kbtest_request args = {};
+	struct kbtest_event event = { .type = KBTEST_STOP, .load_tag = kext->load_tag };
+	struct kbtest_plan plan = entry->plan;
+
+	WRITE_ONCE(entry->in_stop, true);
+	add_event(entry, &event);
+
+	if (plan.flags & KBTEST_STOP_REQUEST)
+		event.inner_result =
+			request_one(entry, kext->log, kext->identifier, "stop", &args, 0, &event.inner_tag);
+	if (plan.flags & KBTEST_STOP_RETAIN)
+		event.inner_result = OSKextRetainKextWithLoadTag(kext->load_tag);
+	if (plan.flags & KBTEST_STOP_WAIT)
+		wait_gate(KBTEST_GATE_STOP);
+
+	event.type = KBTEST_STOPPED;
+	event.result = plan.stop_result;
+	add_event(entry, &event);
+	WRITE_ONCE(entry->in_stop, false);
+	if (!plan.stop_result)
+		leave(entry);
+	return plan.stop_result;
+}
+EXPORT_SYMBOL_GPL(kbtest_stop);
+
+void kbtest_thread_event(struct kbtest_kext *kext, OSReturn result)
+{
+	struct kbtest_event event = { .type = KBTEST_THREAD, .result = result, .load_tag = kext->load_tag };
+
+	add_event(kext->entry, &event);
+}
+EXPORT_SYMBOL_GPL(kbtest_thread_event);
+
+void kbtest_thread_wait(void)
+{
+	wait_gate(KBTEST_GATE_THREAD);
+}
+EXPORT_SYMBOL_GPL(kbtest_thread_wait);
+
+/* ---- calls without a kext */
+
+/* Request and cancel, over and over: each tag larger than the one before. */
+static void cycle(struct kbtest_call *args)
+{
+	struct kbtest_entry *entry;
+	OSKextRequestTag tag, last = 0;
+
+	args->result = kOSKextReturnNotFound;
+	for (entry = entries; entry < entries + MAX_ENTRIES; entry++)
+		if (entry->name[0] && entry->info.present && entry->info.load_tag == args->load_tag)
+			break;
+	if (entry == entries + MAX_ENTRIES)
+		return;
+	for (args->done = 0; args->done < args->count; args->done++) {
+		args->result = OSKextRequestResource("com.example.kbtest", "cycle", entry->count, NULL, &tag);
+		if (!args->result)
+			args->result = kextbridge_cancel_request(&kmod_info, tag, NULL);
+		if (!args->result && tag <= last)
+			args->result = kOSKextReturnInternalError;
+		if (args->result || fatal_signal_pending(current))
+			return;
+		if (!args->done)
+			args->first_tag = tag;
+		args->last_tag = last = tag;
+		cond_resched();
+	}
+}
+
+static void retain_or_release(struct kbtest_call *args)
+{
+	for (args->done = 0; args->done < args->count && !args->result; args->done++) {
+		if (args->op != KBTEST_RELEASE)
+			args->result = OSKextRetainKextWithLoadTag(args->load_tag);
+		if (args->op != KBTEST_RETAIN && !args->result)
+			args->result = OSKextReleaseKextWithLoadTag(args->load_tag);
+		if (args->result || fatal_signal_pending(current))
+			return;
+		cond_resched();
+	}
+}
+
+static long call(struct kbtest_call *args)
+{
+	char *identifier;
+
+	args->done = 0;
+	args->result = kOSReturnSuccess;
+	switch (args->op) {
+	case KBTEST_RETAIN:
+	case KBTEST_RELEASE:
+	case KBTEST_PAIRS:
+		retain_or_release(args);
+		return 0;
+	case KBTEST_CYCLES:
+		cycle(args);
+		return 0;
+	case KBTEST_LOAD:
+		identifier = get_string(args->identifier);
+		if (IS_ERR(identifier))
+			return PTR_ERR(identifier);
+		args->result = OSKextLoadKextWithIdentifier(identifier);
+		free_string(identifier);
+		return 0;
+	}
+	return -EINVAL;
+}
+
+/* ---- /dev/kbtest */
+
+static void reset(void)
+{
+	struct kbtest_entry *entry;
+
+	for (entry = entries; entry < entries + MAX_ENTRIES; entry++)
+		memset(&entry->plan, 0, sizeof(entry->plan));
+	forget_slots(NULL);
+	spin_lock(&events_lock);
+	event_count = 0;
+	spin_unlock(&events_lock);
+	set_gates(0);
+	memset(counts, 0, sizeof(counts));
+}
+
+static long plan(const struct kbtest_plan *args)
+{
+	struct kbtest_entry *entry = find_entry(args->kext);
+
+	if (!entry)
+		return -ENOENT;
+	entry->plan = *args;
+	return 0;
+}
+
+static long kext_info(struct kbtest_kext_info *args)
+{
+	struct kbtest_entry *entry = find_entry(args->kext);
+
+	if (!entry)
+		return -ENOENT;
+	down_read(&entry->alive);
+	*args = entry->info;
+	up_read(&entry->alive);
+	strscpy(args->kext, entry->name, sizeof(args->kext));
+	return 0;
+}
+
+static long take_counts(const struct kbtest_counts *args)
+{
+	u32 i;
+
+	if (args->from > KBTEST_COUNTS || args->count > KBTEST_COUNTS - args->from)
+		return -EINVAL;
+	for (i = 0; i < args->count; i++)
+		if (put_user((u32)atomic_xchg(&counts[args->from + i], 0), (u32 __user *)u64_to_user_ptr(args->counts) + i))
+			return -EFAULT;
+	return 0;
+}
+
+static long bench_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	union {
+		char kext[KBTEST_NAME_SIZE];
+		struct kbtest_wait wait;
+		struct kbtest_request request;
+		struct kbtest_cancel cancel;
+		struct kbtest_plan plan;
+		struct kbtest_kext_info info;
+		struct kbtest_call call;
+		struct kbtest_counts counts;
+	} args;
+	void __user *user = (void __user *)arg;
+	long err;
+
+	if (_IOC_SIZE(cmd) > sizeof(args) || ((_IOC_DIR(cmd) & _IOC_WRITE) && copy_from_user(&args, user, _IOC_SIZE(cmd))))
+		return -EFAULT;
+	switch (cmd) {
+	case KBTEST_IOC_REQUEST:
+	case KBTEST_IOC_CANCEL:
+	case KBTEST_IOC_PLAN:
+	case KBTEST_IOC_KEXT:
+		args.kext[KBTEST_NAME_SIZE - 1] = 0;
+	}
+	switch (cmd) {
+	case KBTEST_IOC_RESET:
+		reset();
+		return 0;
+	case KBTEST_IOC_GATES:
+		set_gates(arg);
+		return 0;
+	case KBTEST_IOC_WAIT:
+		err = wait_event_of(&args.wait);
+		break;
+	case KBTEST_IOC_REQUEST:
+		err = request(&args.request);
+		break;
+	case KBTEST_IOC_CANCEL:
+		err = cancel(&args.cancel);
+		break;
+	case KBTEST_IOC_PLAN:
+		err = plan(&args.plan);
+		break;
+	case KBTEST_IOC_KEXT:
+		err = kext_info(&args.info);
+		break;
+	case KBTEST_IOC_CALL:
+		err = call(&args.call);
+		break;
+	case KBTEST_IOC_COUNTS:
+		err = take_counts(&args.counts);
+		break;
+	default:
+		return -ENOTTY;
+	}
+	if (!err && (_IOC_DIR(cmd) & _IOC_READ) && copy_to_user(user, &args, _IOC_SIZE(cmd)))
+		err = -EFAULT;
+	return err;
+}
+
+/* A test that died leaves nothing asleep. */
+static int bench_release(struct inode *inode, struct file *file)
+{
+	set_gates(~0u);
+	return 0;
+}
+
+static const struct file_operations bench_fops = {
+	.owner = THIS_MODULE,
+	.release = bench_release,
+	.unlocked_ioctl = bench_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+};
+
+static struct miscdevice bench_device = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "kbtest",
+	.mode = 0666, /* the tests' own gate: what an unprivileged program may do is asked elsewhere */
+	.fops = &bench_fops,
+};
+
+static struct kbtest_kext self = {
+	.name = KBUILD_MODNAME,
+	.info = &kmod_info,
+	.log = kbtest_callback,
+	.count = kbtest_callback,
+};
+
+static kern_return_t bench_start(struct kmod_info *ki, void *data)
+{
+	struct kbtest_entry *entry = find_entry(KBUILD_MODNAME);
+	int err;
+
+	if (!events)
+		events = vmalloc(array_size(MAX_EVENTS, sizeof(*events)));
+	if (!events || !entry)
+		return KMOD_RETURN_FAILURE;
+	self.identifier = OSKextGetCurrentIdentifier();
+	self.version = OSKextGetCurrentVersionString();
+	self.load_tag = self.atomic_load_tag = OSKextGetCurrentLoadTag();
+	self.constants = kbtest_right_constants();
+	enter(&self, entry);
+	err = misc_register(&bench_device);
+	if (err) {
+		leave(entry);
+		vfree(events);
+		events = NULL;
+	}
+	return err ? KMOD_RETURN_FAILURE : KMOD_RETURN_SUCCESS;
+}
+
+static kern_return_t bench_stop(struct kmod_info *ki, void *data)
+{
+	misc_deregister(&bench_device);
+	leave(self.entry);
+	vfree(events);
+	events = NULL;
+	return KMOD_RETURN_SUCCESS;
+}
+
+KMOD_EXPLICIT_DECL(com.example.kbtest, "1.0", bench_start, bench_stop);

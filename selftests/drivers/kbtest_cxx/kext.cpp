@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The test kext once more, as a driver in C++ writes it.
+#include "../../lib/constants.h"
+#include "../kbtest/kbtest_kext.h"
+
+namespace {
+
+class Driver {
+      public:
+	kern_return_t start(kmod_info_t *ki)
+	{
+		kext_.identifier = OSKextGetCurrentIdentifier();
+		kext_.version = OSKextGetCurrentVersionString();
+		kext_.load_tag = kext_.atomic_load_tag = OSKextGetCurrentLoadTag();
+		kext_.constants = kbtest_right_constants();
+		return kbtest_start(&kext_, ki);
+	}
+
+	kern_return_t stop() { return kbtest_stop(&kext_); }
+
+      private:
+	static void log(OSKextRequestTag tag, OSReturn result, const void *data, uint32_t length, void *context);
+	static void count(OSKextRequestTag, OSReturn, const void *, uint32_t, void *context) { kbtest_count(context); }
+
+	kbtest_kext kext_ = {"kbtest_cxx", &kmod_info, log, count, nullptr, nullptr, nullptr, 0, 0, 0, nullptr};
+};
+
+constinit Driver driver;
+
+void Driver::log(OSKextRequestTag tag, OSReturn result, const void *data, uint32_t length, void *context)
+{
+	kbtest_log(&driver.kext_, tag, result, data, length, context);
+}
+
+kern_return_t start(kmod_info_t *ki, void *)
+{
+	return driver.start(ki);
+}
+
+kern_return_t stop(kmod_info_t *, void *)
+{
+	return driver.stop();
+}
+
+} // namespace
+
+KMOD_EXPLICIT_DECL(com.example.kbtest_cxx, "2.1.3", start, stop);

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Loading kexts by identifier. kextd's part of it is in kextd.c. */
+#include "kselftest_harness.h"
+
+#include "lib/fixture.h"
+
+/* The load that the daemon is asked for next. */
+#define FETCH_LOAD(record, expected_identifier)                             \
+	do {                                                                \
+		ASSERT_EQ(0, kb_fetch(self->kb.daemon, record, SOON_MS));   \
+		ASSERT_EQ(KEXTD_LOAD, (record)->head.kind);                 \
+		ASSERT_STREQ(expected_identifier, (record)->identifier);    \
+		EXPECT_STREQ("", (record)->name);                           \
+	} while (0)
+
+TEST_F(kext, T_100_started_kext)
+{
+	struct kbtest_event event;
+
+	while (kb_event(&self->kb, 0, &event, 0))
+		;
+	EXPECT_EQ(0, kb_kpi_load(&self->kb, ID_A));
+	EXPECT_EQ(0, kb_load(self->kb.control, ID_A, 0));
+	EXPECT_EQ(0, kb_load(self->kb.control, ID_A, KEXTBRIDGE_LOAD_WAIT));
+	EXPECT_TRUE(kb_quiet(&self->kb, 0, 0));
+	NOTHING_TO_FETCH();
+}
+
+TEST_F(kext, T_101_unknown_kext_is_the_daemons_business)
+{
+	struct kbtest_event event;
+	struct kb_record record;
+
+	EXPECT_EQ(kOSKextReturnDeferred, kb_kpi_load(&self->kb, ID_B));
+	FETCH_LOAD(&record, ID_B);
+	NOTHING_TO_FETCH();
+	ASSERT_EQ(0, kb_insmod(B));
+	EXPECT_EQ(0, kb_reply(self->kb.daemon, record.head.id, 0));
+	ASSERT_TRUE(kb_event(&self->kb, KBTEST_STARTED, &event, SOON_MS));
+	EXPECT_EQ(0, kb_kpi_load(&self->kb, ID_B));
+}
+
+struct loader {
+	pthread_t thread;
+	int control;
+	int result;
+};
+
+static void *load_waiting(void *arg)
+{
+	struct loader *loader = arg;
+
+	loader->result = kb_load(loader->control, ID_B, KEXTBRIDGE_LOAD_WAIT);
+	return NULL;
+}
+
+TEST_F(kext, T_101_program_waits_for_the_answer)
+{
+	static const OSReturn results[] = { kOSReturnSuccess, kOSKextReturnNotFound, kOSKextReturnAuthentication };
+	struct loader loader = { .control = self->kb.control };
+	struct kb_record record;
+
+	for (int i = 0; i < 3; i++) {
+		ASSERT_EQ(0, pthread_create(&loader.thread, NULL, load_waiting, &loader));
+		FETCH_LOAD(&record, ID_B);
+		EXPECT_EQ(0, kb_reply(self->kb.daemon, record.head.id, results[i]));
+		pthread_join(loader.thread, NULL);
+		EXPECT_EQ(results[i], loader.result);
+	}
+	kb_daemon_leave(&self->kb);
+	EXPECT_EQ(kOSKextReturnDisabled, kb_load(self->kb.control, ID_B, KEXTBRIDGE_LOAD_WAIT));
+}
+
+TEST_F(kext, T_102_two_loads_before_the_fetch_are_one)
+{
+	struct kb_record record;
+
+	EXPECT_EQ(kOSKextReturnDeferred, kb_kpi_load(&self->kb, ID_B));
+	EXPECT_EQ(kOSKextReturnDeferred, kb_kpi_load(&self->kb, ID_B));
+	EXPECT_EQ(kOSKextReturnDeferred, kb_load(self->kb.control, ID_B, 0));
+	EXPECT_EQ(kOSKextReturnDeferred, kb_kpi_load(&self->kb, "com.example.other"));
+	FETCH_LOAD(&record, ID_B);
+	EXPECT_EQ(0, kb_reply(self->kb.daemon, record.head.id, kOSKextReturnNotFound));
+	FETCH_LOAD(&record, "com.example.other");
+	EXPECT_EQ(0, kb_reply(self->kb.daemon, record.head.id, kOSKextReturnNotFound));
+	NOTHING_TO_FETCH();
+}
+
+TEST_F(kext, T_103_load_after_the_fetch_is_another)
+{
+	struct kb_record first, second;
+
+	EXPECT_EQ(kOSKextReturnDeferred, kb_kpi_load(&self->kb, ID_B));
+	FETCH_LOAD(&first, ID_B);
+	EXPECT_EQ(kOSKextReturnDeferred, kb_kpi_load(&self->kb, ID_B));
+	FETCH_LOAD(&second, ID_B);
+	EXPECT_NE(first.head.id, second.head.id);
+	EXPECT_EQ(0, kb_reply(self->kb.daemon, first.head.id, kOSKextReturnNotFound));
+	EXPECT_EQ(0, kb_reply(self->kb.daemon, second.head.id, kOSKextReturnNotFound));
+}
+
+TEST_F(bare, T_104_no_daemon)
+{
+	struct kb_record record;
+
+	EXPECT_EQ(kOSKextReturnDeferred, kb_kpi_load(&self->kb, ID_B));
+	ASSERT_EQ(0, kb_daemon(&self->kb));
+	FETCH_LOAD(&record, ID_B);
+	EXPECT_EQ(0, kb_reply(self->kb.daemon, record.head.id, kOSKextReturnNotFound));
+}
+
+TEST_F(kext, T_105_no_identifier)
+{
+	static char text[5001];
+	struct kbtest_call call = { .op = KBTEST_LOAD, .identifier = 0 };
+
+	EXPECT_EQ(kOSKextReturnInvalidArgument, kb_call(&self->kb, &call));
+	EXPECT_EQ(kOSKextReturnInvalidArgument, kb_kpi_load(&self->kb, ""));
+	memset(text, 'x', 5000);
+	EXPECT_EQ(kOSKextReturnInvalidArgument, kb_kpi_load(&self->kb, text));
+	NOTHING_TO_FETCH();
+}
+
+/* Loaded and not started: its start function failed when it could not be deleted. */
+TEST_F(kext, T_106_loaded_kext_is_started_by_the_caller)
+{
+	struct kbtest_plan refuse = { A, .start_result = 5 }, obey = { A };
+	struct kextbridge_kext kext;
+	struct kb_unload unload;
+	struct kb_record record;
+	struct kbtest_event event;
+
+	ASSERT_EQ(0, kb_plan(&self->kb, &refuse));
+	ASSERT_EQ(0, kb_unload_begin(&unload, &self->kb, A, 0));
+	ASSERT_EQ(0, kb_fetch(self->kb.daemon, &record, SOON_MS));
+	ASSERT_EQ(KEXTD_UNLOAD, record.head.kind);
+	ASSERT_EQ(0, kb_reply(self->kb.daemon, record.head.id, kOSKextReturnInUse));
+	EXPECT_EQ(kOSKextReturnInUse, kb_unload_end(&unload));
+	ASSERT_TRUE(kb_kext(&self->kb, A, &kext));
+	EXPECT_EQ(KEXT_STATE_LOADED, kext.state);
+	while (kb_event(&self->kb, 0, &event, 0))
+		;
+	EXPECT_EQ(kOSKextReturnStartStopError, kb_kpi_load(&self->kb, ID_A));
+	ASSERT_TRUE(kb_event(&self->kb, KBTEST_STARTED, &event, 0)) TH_LOG("not on the caller's thread");
+	ASSERT_TRUE(kb_kext(&self->kb, A, &kext));
+	EXPECT_EQ(KEXT_STATE_LOADED, kext.state);
+	EXPECT_EQ(EWOULDBLOCK, kb_rmmod(A));
+	ASSERT_EQ(0, kb_plan(&self->kb, &obey));
+	EXPECT_EQ(0, kb_kpi_load(&self->kb, ID_A));
+	ASSERT_TRUE(kb_event(&self->kb, KBTEST_STARTED, &event, 0));
+	ASSERT_TRUE(kb_kext(&self->kb, A, &kext));
+	EXPECT_EQ(KEXT_STATE_STARTED, kext.state);
+	NOTHING_TO_FETCH();
+}
+
+/* One that is loaded and not started can be unloaded as it is: its stop function has run already. */
+TEST_F(kext, T_106_loaded_kext_is_unloaded_without_stop)
+{
+	struct kbtest_plan refuse = { A, .start_result = 5 };
+	struct kb_unload unload;
+	struct kb_record record;
+	struct kbtest_event event;
+
+	ASSERT_EQ(0, kb_plan(&self->kb, &refuse));
+	ASSERT_EQ(0, kb_unload_begin(&unload, &self->kb, A, 0));
+	ASSERT_EQ(0, kb_fetch(self->kb.daemon, &record, SOON_MS));
+	ASSERT_EQ(0, kb_reply(self->kb.daemon, record.head.id, kOSKextReturnInUse));
+	EXPECT_EQ(kOSKextReturnInUse, kb_unload_end(&unload));
+	while (kb_event(&self->kb, 0, &event, 0))
+		;
+	EXPECT_EQ(0, kb_unload_served(&self->kb, A));
+	EXPECT_FALSE(kb_is_loaded(A));
+	EXPECT_TRUE(kb_quiet(&self->kb, 0, 0));
+}
+
+TEST_F(kext, T_107_load_that_fails_tells_nobody)
+{
+	struct kb_record record;
+
+	EXPECT_EQ(kOSKextReturnDeferred, kb_kpi_load(&self->kb, "com.example.no.such.kext"));
+	FETCH_LOAD(&record, "com.example.no.such.kext");
+	EXPECT_EQ(0, kb_reply(self->kb.daemon, record.head.id, kOSKextReturnNotFound));
+	EXPECT_TRUE(kb_quiet(&self->kb, KBTEST_CALLBACK, NEVER_MS));
+}
+
+TEST_F(bare, T_108_kext_loads_itself_in_start)
+{
+	struct kbtest_plan plan = { A, .flags = KBTEST_START_LOAD };
+	struct kbtest_event event;
+
+	ASSERT_EQ(0, kb_plan(&self->kb, &plan));
+	ASSERT_EQ(0, kb_insmod(A));
+	ASSERT_TRUE(kb_event(&self->kb, 0, &event, SOON_MS));
+	EXPECT_EQ(KBTEST_START, event.type);
+	ASSERT_TRUE(kb_event(&self->kb, 0, &event, SOON_MS));
+	EXPECT_EQ(KBTEST_STARTED, event.type);
+	EXPECT_EQ(0, event.inner_result);
+	EXPECT_TRUE(kb_quiet(&self->kb, 0, 0));
+}
+
+TEST_F(kext, T_109_load_retains_nothing)
+{
+	struct kextbridge_kext kext;
+
+	EXPECT_EQ(0, kb_kpi_load(&self->kb, ID_A));
+	ASSERT_TRUE(kb_kext(&self->kb, A, &kext));
+	EXPECT_EQ(0, kext.retains);
+	EXPECT_EQ(1, kext.module_refcount);
+	EXPECT_EQ(0, kext.flags & KEXT_FLAG_AUTOUNLOAD);
+}
+
+TEST_HARNESS_MAIN

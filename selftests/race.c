@@ -1,0 +1,418 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Races between two threads, over and over: one of them goes when the other is about to, after a delay that is steered
+ * so that both outcomes come up, with some noise on top. KB_SEED repeats a run as far as a race can be repeated.
+ */
+#include <x86intrin.h>
+
+#include "kselftest_harness.h"
+
+#include "lib/fixture.h"
+
+#define BATCH 64
+
+/* Until *at has come that far, or for so many clock ticks. Who waits lets the kernel's workers have the CPU. */
+static void await_for(const uint32_t *at, uint32_t value, uint64_t ticks)
+{
+	uint64_t began = __rdtsc();
+
+	for (unsigned int spins = 1; (int32_t)(__atomic_load_n(at, __ATOMIC_ACQUIRE) - value) < 0; spins++) {
+		if (spins % 64 == 0)
+			sched_yield();
+		if (__rdtsc() - began > ticks)
+			return;
+	}
+}
+
+static void await(const uint32_t *at, uint32_t value)
+{
+	await_for(at, value, ~0ull);
+}
+
+static void advance(uint32_t *at, uint32_t value)
+{
+	__atomic_store_n(at, value, __ATOMIC_RELEASE);
+}
+
+/* For so many clock ticks. */
+static void linger(uint64_t ticks)
+{
+	uint64_t until = __rdtsc() + ticks;
+
+	while (__rdtsc() < until)
+		if (ticks > 20000)
+			sched_yield();
+}
+
+/* How long one side lingers: longer when it wins too often. */
+struct steer {
+	int64_t ticks;
+};
+
+static uint64_t steer_ticks(const struct steer *steer)
+{
+	int64_t noise = kb_random() % (steer->ticks / 2 + 4000);
+
+	return steer->ticks + noise;
+}
+
+static void steer_later(struct steer *steer)
+{
+	steer->ticks += steer->ticks / 16 + 64;
+	if (steer->ticks > 10000000)
+		steer->ticks = 10000000;
+}
+
+static void steer_sooner(struct steer *steer)
+{
+	steer->ticks -= steer->ticks / 16 + 64;
+	if (steer->ticks < 0)
+		steer->ticks = 0;
+}
+
+/* ---- T-015: cancel against reply */
+
+struct pair {
+	uint64_t id;
+	uint32_t tag;
+	int cancelled, replied; /* results */
+	uint64_t cancel_began, cancel_ended, reply_began, reply_ended;
+};
+
+/*
+ * Races are numbered from 1. The two wait for each other, but the replier not for long: on a busy host the canceller's
+ * CPU may not run at all.
+ */
+struct cancel_race {
+	struct kb *kb;
+	struct pair pairs[BATCH];
+	uint32_t issued;  /* the last race whose request is in the daemon's hands */
+	uint32_t ready;	  /* the race that the canceller has come to */
+	uint32_t begun;	  /* the last race whose reply is about to be made */
+	uint32_t replied; /* the last race whose reply has been made */
+	uint32_t count;
+};
+
+static void *replier(void *arg)
+{
+	struct cancel_race *race = arg;
+
+	for (uint32_t number = 1; number <= race->count; number++) {
+		struct pair *pair = &race->pairs[number % BATCH];
+
+		await(&race->issued, number);
+		await_for(&race->ready, number, 200000);
+		advance(&race->begun, number);
+		linger(kb_random() % 4000);
+		pair->reply_began = __rdtsc();
+		pair->replied = kb_reply(race->kb->daemon, pair->id, 0);
+		pair->reply_ended = __rdtsc();
+		advance(&race->replied, number);
+	}
+	return NULL;
+}
+
+static void canceller(struct cancel_race *race, uint32_t number, struct steer *steer)
+{
+	struct pair *pair = &race->pairs[number % BATCH];
+	bool close;
+
+	advance(&race->ready, number);
+	await(&race->begun, number);
+	close = __atomic_load_n(&race->begun, __ATOMIC_RELAXED) == number;
+	if (close)
+		linger(steer_ticks(steer));
+	pair->cancel_began = __rdtsc();
+	pair->cancelled = kb_cancel(race->kb, A, pair->tag, NULL);
+	pair->cancel_ended = __rdtsc();
+	if (!close)
+		return;
+	if (pair->cancelled)
+		steer_sooner(steer);
+	else
+		steer_later(steer);
+}
+
+/* BATCH requests, all of them in the daemon's hands; the first is this number. */
+static int issue_batch(struct cancel_race *race, uint32_t number)
+{
+	static uint64_t buffer[BATCH * 32];
+	uint32_t tags[BATCH];
+	struct kbtest_request request = { A, .callback = KBTEST_COUNT, .count = BATCH, .tags = KB_STRING(tags) };
+	struct kextd_exchange fetch = {
+		.flags = KEXTD_EXCHANGE_NOWAIT,
+		.max_requests = KEXTD_EXCHANGE_MAX,
+		.requests = KB_STRING(buffer),
+		.requests_size = sizeof(buffer),
+	};
+	const char *at;
+	int err = kb_request_with(race->kb, &request), fetched = 0;
+
+	/* The notices of the batch before come first. */
+	while (!err && fetched < BATCH) {
+		err = kb_exchange(race->kb->daemon, &fetch);
+		at = (const char *)buffer;
+		for (uint32_t i = 0; !err && i < fetch.request_count; i++) {
+			const struct kextd_request *head = (const void *)at;
+
+			if (head->kind == KEXTD_RESOURCE) {
+				race->pairs[(number + fetched) % BATCH] =
+					(struct pair){ .tag = tags[fetched], .id = head->id };
+				fetched++;
+			}
+			at += head->size;
+		}
+	}
+	return err;
+}
+
+TEST_F_TIMEOUT(kext, T_015_cancel_against_reply, 150)
+{
+	enum { RACES = 102400 };
+	static struct cancel_race race;
+	static uint32_t counts[BATCH];
+	struct kbtest_counts take = { .counts = KB_STRING(counts), .count = BATCH };
+	unsigned int by_cancel = 0, by_callback = 0, both = 0, neither = 0, wrong = 0, overlaps = 0;
+	uint64_t began = kb_now_ns();
+	struct steer steer = { 20000 };
+	struct kextbridge_status status;
+	pthread_t thread;
+
+	ASSERT_EQ(2, sysconf(_SC_NPROCESSORS_ONLN));
+	race.kb = &self->kb;
+	race.count = RACES;
+	ASSERT_EQ(0, pthread_create(&thread, NULL, replier, &race));
+	for (uint32_t first = 1; first <= RACES; first += BATCH) {
+		ASSERT_EQ(0, issue_batch(&race, first));
+		advance(&race.issued, first + BATCH - 1);
+		for (uint32_t number = first; number < first + BATCH; number++)
+			canceller(&race, number, &steer);
+		await(&race.replied, first + BATCH - 1);
+		/* A cancel that found nothing has waited for the callback: all is decided. */
+		ASSERT_EQ(0, ioctl(self->kb.bench, KBTEST_IOC_COUNTS, &take));
+		for (int i = 0; i < BATCH; i++) {
+			struct pair *pair = &race.pairs[(first + i) % BATCH];
+			bool cancelled = pair->cancelled == 0;
+
+			by_cancel += cancelled;
+			by_callback += counts[i];
+			both += cancelled && counts[i];
+			neither += !cancelled && !counts[i];
+			wrong += (pair->cancelled && pair->cancelled != kOSKextReturnNotFound) || counts[i] > 1 ||
+				 (pair->replied && pair->replied != kOSKextReturnNotFound) || (pair->replied && counts[i]);
+			overlaps += pair->cancel_began < pair->reply_ended && pair->reply_began < pair->cancel_ended;
+		}
+	}
+	pthread_join(thread, NULL);
+	TH_LOG("%d races in %.1f s: %u cancelled, %u called back, %u overlaps", RACES, (kb_now_ns() - began) / 1e9,
+	       by_cancel, by_callback, overlaps);
+	EXPECT_EQ(0, both);
+	EXPECT_EQ(0, neither);
+	EXPECT_EQ(0, wrong);
+	EXPECT_EQ(RACES, by_cancel + by_callback);
+	EXPECT_GE(by_cancel, 1000);
+	EXPECT_GE(by_callback, 1000);
+	EXPECT_GE(overlaps, 1000);
+	ASSERT_TRUE(kb_status(&self->kb, &status));
+	EXPECT_EQ(0, status.pending + status.fetched + status.answered);
+}
+
+/* ---- T-091: no wake-up is lost */
+
+struct fetching {
+	pthread_t thread;
+	int daemon;
+	bool polls; /* asks poll() before it fetches, else sleeps in the call */
+	uint32_t *seen;
+	const bool *stop;
+};
+
+/* Answers what it fetched last and fetches more, in one call, as a daemon's worker does. */
+static void *fetcher(void *arg)
+{
+	struct fetching *fetching = arg;
+	struct kextd_reply replies[8];
+	uint64_t buffer[8 * 32];
+	uint32_t count = 0;
+
+	while (!*fetching->stop || count) {
+		struct kextd_exchange args = {
+			.flags = fetching->polls || *fetching->stop ? KEXTD_EXCHANGE_NOWAIT : 0,
+			.replies = KB_STRING(replies),
+			.reply_count = count,
+			.max_requests = 8,
+			.requests = KB_STRING(buffer),
+			.requests_size = sizeof(buffer),
+		};
+		const char *at = (const char *)buffer;
+
+		if (fetching->polls && !count)
+			kb_poll(fetching->daemon, POLLIN, 20);
+		count = 0;
+		if (kb_exchange(fetching->daemon, &args))
+			continue;
+		for (uint32_t i = 0; i < args.request_count; i++) {
+			const struct kextd_request *head = (const void *)at;
+
+			replies[count++] = (struct kextd_reply){ .id = head->id, .flags = KEXTD_REPLY_RESULT };
+			at += head->size;
+		}
+		__atomic_add_fetch(fetching->seen, count, __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
+TEST_F_TIMEOUT(kext, T_091_no_wake_up_is_lost, 120)
+{
+	enum { REQUESTS = 100000 };
+	uint32_t issued = 0, seen = 0;
+	bool stop = false, lost = false;
+	struct fetching fetchers[2] = { { .daemon = self->kb.daemon, .polls = false, .seen = &seen, .stop = &stop },
+					{ .daemon = self->kb.daemon, .polls = true, .seen = &seen, .stop = &stop } };
+	uint64_t began = kb_now_ns();
+	struct kbtest_request request = { A, .callback = KBTEST_COUNT };
+	struct kextbridge_status status;
+
+	for (int i = 0; i < 2; i++)
+		ASSERT_EQ(0, pthread_create(&fetchers[i].thread, NULL, fetcher, &fetchers[i]));
+	while (issued < REQUESTS && !lost) {
+		uint64_t waited = kb_now_ns();
+
+		request.count = 1 + kb_random() % 4;
+		issued += request.count;
+		EXPECT_EQ(0, kb_request_with(&self->kb, &request));
+		if (kb_random() % 2)
+			continue;
+		/* All of them asleep again, or about to be. */
+		while (__atomic_load_n(&seen, __ATOMIC_ACQUIRE) != issued && !lost) {
+			sched_yield();
+			lost = kb_now_ns() - waited > 5000000000ull;
+		}
+	}
+	EXPECT_FALSE(lost) TH_LOG("%u of %u were fetched", seen, issued);
+	kb_sleep_ms(50);
+	EXPECT_EQ(issued, seen);
+	stop = true;
+	/* One more, for the one that sleeps in the call. */
+	for (int i = 0; i < 50 && pthread_tryjoin_np(fetchers[0].thread, NULL); i++) {
+		kb_request_with(&self->kb, &request);
+		kb_sleep_ms(20);
+	}
+	pthread_join(fetchers[1].thread, NULL);
+	TH_LOG("%u requests in %.1f s", issued, (kb_now_ns() - began) / 1e9);
+	ASSERT_TRUE(kb_status(&self->kb, &status));
+	EXPECT_EQ(0, status.fetched);
+}
+
+/* ---- T-146: many threads retain and release */
+
+struct pairs {
+	pthread_t thread;
+	struct kb *kb;
+	struct kbtest_call call;
+	int result;
+};
+
+static void *make_pairs(void *arg)
+{
+	struct pairs *pairs = arg;
+
+	pairs->result = kb_call(pairs->kb, &pairs->call);
+	return NULL;
+}
+
+TEST_F_TIMEOUT(kext, T_146_retains_of_64_threads_balance, 120)
+{
+	enum { THREADS = 64, PAIRS = 100000 };
+	static struct pairs pairs[THREADS];
+	uint32_t tag = kb_tag(&self->kb, A);
+	uint64_t began = kb_now_ns();
+	struct kextbridge_kext kext;
+	struct kb_record record;
+
+	ASSERT_EQ(0, kb_param("autounload_delay_ms", "1000"));
+	ASSERT_EQ(0, kb_kpi_retain(&self->kb, tag));
+	for (int i = 0; i < THREADS; i++) {
+		pairs[i].kb = &self->kb;
+		pairs[i].call = (struct kbtest_call){ .op = KBTEST_PAIRS, .load_tag = tag, .count = PAIRS };
+		ASSERT_EQ(0, pthread_create(&pairs[i].thread, NULL, make_pairs, &pairs[i]));
+	}
+	for (int i = 0; i < THREADS; i++) {
+		pthread_join(pairs[i].thread, NULL);
+		EXPECT_EQ(0, pairs[i].result);
+		EXPECT_EQ(PAIRS, pairs[i].call.done);
+	}
+	TH_LOG("%d pairs in %.1f s", THREADS * PAIRS, (kb_now_ns() - began) / 1e9);
+	ASSERT_TRUE(kb_kext(&self->kb, A, &kext));
+	EXPECT_EQ(1, kext.retains);
+	EXPECT_EQ(EAGAIN, kb_fetch(self->kb.daemon, &record, 0)) TH_LOG("unloaded although retained");
+	ASSERT_EQ(0, kb_kpi_release(&self->kb, tag));
+	ASSERT_EQ(0, kb_fetch(self->kb.daemon, &record, 10000)) TH_LOG("the autounload was lost");
+	EXPECT_EQ(KEXTD_UNLOAD, record.head.kind);
+	EXPECT_EQ(0, kb_rmmod(A));
+	EXPECT_EQ(0, kb_reply(self->kb.daemon, record.head.id, 0));
+}
+
+/* ---- T-149: retain against the decision to unload */
+
+struct unload_race {
+	int control;
+	uint32_t tag;
+	uint32_t begun;
+	int result;
+};
+
+static void *unloader(void *arg)
+{
+	struct unload_race *race = arg;
+
+	advance(&race->begun, 1);
+	linger(100000 + kb_random() % 100000);
+	race->result = kb_unload(race->control, race->tag, 0);
+	return NULL;
+}
+
+TEST_F_TIMEOUT(kext, T_149_retain_against_unload, 90)
+{
+	unsigned int stayed = 0, went = 0;
+	uint64_t began = kb_now_ns();
+	struct kb_server server = {};
+	struct steer steer = { 100000 };
+
+	ASSERT_EQ(0, kb_serve(&server, self->kb.daemon));
+	while ((stayed + went < 60 || stayed < 15 || went < 15) && kb_now_ns() - began < 60 * 1000000000ull) {
+		struct unload_race race = { .control = self->kb.control, .tag = kb_tag(&self->kb, A) };
+		struct kextbridge_kext kext;
+		pthread_t thread;
+		int retained;
+
+		ASSERT_EQ(0, pthread_create(&thread, NULL, unloader, &race));
+		await(&race.begun, 1);
+		linger(steer_ticks(&steer));
+		retained = kb_retain(self->kb.control, race.tag);
+		pthread_join(thread, NULL);
+		if (!retained) {
+			/* Success: it is still there, and stays until it is released. */
+			ASSERT_EQ(kOSKextReturnInUse, race.result);
+			ASSERT_TRUE(kb_kext(&self->kb, A, &kext));
+			ASSERT_EQ(KEXT_STATE_STARTED, kext.state);
+			ASSERT_EQ(1, kext.retains);
+			ASSERT_EQ(0, kb_release(self->kb.control, race.tag));
+			stayed++;
+			steer_later(&steer);
+		} else {
+			ASSERT_EQ(kOSKextReturnNotFound, retained);
+			ASSERT_EQ(0, race.result);
+			ASSERT_FALSE(kb_is_loaded(A));
+			ASSERT_EQ(0, kb_insmod(A));
+			went++;
+			steer_sooner(&steer);
+		}
+	}
+	kb_serve_end(&server);
+	TH_LOG("stayed %u times, went %u times, in %.1f s", stayed, went, (kb_now_ns() - began) / 1e9);
+	EXPECT_GE(stayed, 15);
+	EXPECT_GE(went, 15);
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Retain, release, and kexts that leave by themselves. */
+#include "kselftest_harness.h"
+
+#include "lib/fixture.h"
+
+#define DELAY_MS 500
+#define MS 1000000ull
+#define PLAIN "kbtest_plain"
+#define THREAD "kbtest_thread"
+
+/* The unload that the daemon is asked for next; does it. */
+#define FETCH_UNLOAD(record, module)                                                 \
+	do {                                                                         \
+		ASSERT_EQ(0, kb_fetch(self->kb.daemon, record, SOON_MS));            \
+		ASSERT_EQ(KEXTD_UNLOAD, (record)->head.kind);                        \
+		ASSERT_STREQ(module, (record)->name);                                \
+	} while (0)
+#define SERVE_UNLOAD(module)                                                         \
+	do {                                                                         \
+		struct kb_record unload_;                                            \
+		FETCH_UNLOAD(&unload_, module);                                      \
+		EXPECT_EQ(0, kb_rmmod(module));                                      \
+		EXPECT_EQ(0, kb_reply(self->kb.daemon, unload_.head.id, 0));         \
+	} while (0)
+
+static int retain_release(struct kb *kb, uint32_t tag)
+{
+	return kb_kpi_retain(kb, tag) ?: kb_kpi_release(kb, tag);
+}
+
+TEST_F(kext, T_120_retain_own_tag)
+{
+	uint32_t tag = kb_tag(&self->kb, A);
+	struct kextbridge_kext kext;
+
+	EXPECT_EQ(0, kb_kpi_retain(&self->kb, tag));
+	ASSERT_TRUE(kb_kext(&self->kb, A, &kext));
+	EXPECT_EQ(1, kext.retains);
+	EXPECT_EQ(KEXT_FLAG_AUTOUNLOAD, kext.flags & KEXT_FLAG_AUTOUNLOAD);
+	EXPECT_EQ(0, kb_kpi_release(&self->kb, tag));
+}
+
+TEST_F(kext, T_121_retain_the_invalid_tag)
+{
+	EXPECT_EQ(kOSKextReturnInvalidArgument, kb_kpi_retain(&self->kb, TAG_INVALID));
+}
+
+TEST_F(kext, T_122_retain_an_unknown_tag)
+{
+	EXPECT_EQ(kOSKextReturnNotFound, kb_kpi_retain(&self->kb, 0x7ffffff0));
+	EXPECT_EQ(kOSKextReturnNotFound, kb_kpi_retain(&self->kb, kb_tag(&self->kb, A) + 1));
+}
+
+TEST_F(kext, T_123_release_after_retain)
+{
+	uint32_t tag = kb_tag(&self->kb, A);
+	struct kextbridge_kext kext;
+
+	ASSERT_EQ(0, kb_kpi_retain(&self->kb, tag));
+	EXPECT_EQ(0, kb_kpi_release(&self->kb, tag));
+	ASSERT_TRUE(kb_kext(&self->kb, A, &kext));
+	EXPECT_EQ(0, kext.retains);
+}
+
+TEST_F(kext, T_124_release_the_invalid_tag)
+{
+	EXPECT_EQ(kOSKextReturnInvalidArgument, kb_kpi_release(&self->kb, TAG_INVALID));
+}
+
+TEST_F(kext, T_125_release_an_unknown_tag)
+{
+	EXPECT_EQ(kOSKextReturnNotFound, kb_kpi_release(&self->kb, 0x7ffffff0));
+}
+
+TEST_F(kext, T_126_tag_of_an_unloaded_kext)
+{
+	uint32_t tag = kb_tag(&self->kb, A);
+
+	ASSERT_EQ(0, kb_unload_served(&self->kb, A));
+	EXPECT_EQ(kOSKextReturnNotFound, kb_kpi_retain(&self->kb, tag));
+	EXPECT_EQ(kOSKextReturnNotFound, kb_kpi_release(&self->kb, tag));
+	EXPECT_EQ(kOSKextReturnNotFound, kb_unload(self->kb.control, tag, 0));
+}
+
+TEST_F(kext, T_127_reloaded_kext_has_a_new_tag)
+{
+	uint32_t old = kb_tag(&self->kb, A), new;
+
+	ASSERT_EQ(0, kb_unload_served(&self->kb, A));
+	ASSERT_EQ(0, kb_insmod(A));
+	new = kb_tag(&self->kb, A);
+	EXPECT_GT(new, old);
+	EXPECT_NE(TAG_INVALID, new);
+	EXPECT_EQ(kOSKextReturnNotFound, kb_kpi_retain(&self->kb, old));
+	EXPECT_EQ(0, retain_release(&self->kb, new));
+}
+
+TEST_F(kext, T_128_retained_kext_stays)
+{
+	uint32_t tag = kb_tag(&self->kb, A);
+
+	ASSERT_EQ(0, kb_kpi_retain(&self->kb, tag));
+	EXPECT_EQ(kOSKextReturnInUse, kb_unload(self->kb.control, tag, 0));
+	EXPECT_EQ(EWOULDBLOCK, kb_rmmod(A));
+	EXPECT_EQ(0, kb_kpi_release(&self->kb, tag));
+	/* Nor does plain rmmod work without a retain. */
+	EXPECT_EQ(EWOULDBLOCK, kb_rmmod(A));
+}
+
+TEST_F(bare, T_128_retained_kext_built_for_plain_rmmod)
+{
+	uint32_t tag;
+
+	ASSERT_EQ(0, kb_insmod(PLAIN));
+	tag = kb_tag(&self->kb, PLAIN);
+	ASSERT_EQ(0, kb_kpi_retain(&self->kb, tag));
+	EXPECT_EQ(EWOULDBLOCK, kb_rmmod(PLAIN));
+	ASSERT_EQ(0, kb_kpi_release(&self->kb, tag));
+	/* Its reference is dropped once the releasing code has surely left. */
+	for (int i = 0; i < 500 && kb_rmmod(PLAIN); i++)
+		kb_sleep_ms(10);
+	EXPECT_FALSE(kb_is_loaded(PLAIN));
+}
+
+TEST_F(kext, T_129_released_kext_leaves_by_itself)
+{
+	struct kextbridge_status before, after;
+	struct kbtest_event event;
+	uint64_t released;
+
+	ASSERT_TRUE(kb_status(&self->kb, &before));
+	ASSERT_EQ(0, kb_param_ms("autounload_delay_ms", DELAY_MS));
+	released = kb_now_ns();
+	ASSERT_EQ(0, retain_release(&self->kb, kb_tag(&self->kb, A)));
+	SERVE_UNLOAD(A);
+	ASSERT_TRUE(kb_event(&self->kb, KBTEST_STOP, &event, 0));
+	EXPECT_GE(event.time_ns, released + DELAY_MS * MS);
+	EXPECT_FALSE(kb_is_loaded(A));
+	EXPECT_EQ(TAG_INVALID, kb_tag(&self->kb, A));
+	ASSERT_TRUE(kb_status(&self->kb, &after));
+	EXPECT_EQ(before.autounloads + 1, after.autounloads);
+}
+
+TEST_F(kext, T_130_not_before_the_delay)
+{
+	struct kbtest_event event;
+	uint64_t released;
+
+	ASSERT_EQ(0, kb_param("autounload_delay_ms", "1500"));
+	ASSERT_EQ(0, kb_kpi_retain(&self->kb, kb_tag(&self->kb, A)));
+	kb_sleep_ms(100);
+	released = kb_now_ns();
+	ASSERT_EQ(0, kb_kpi_release(&self->kb, kb_tag(&self->kb, A)));
+	EXPECT_TRUE(kb_quiet(&self->kb, KBTEST_STOP, 1200));
+	SERVE_UNLOAD(A);
+	self->kb.seen = 0;
+	ASSERT_TRUE(kb_event(&self->kb, KBTEST_STOP, &event, SOON_MS));
+	EXPECT_GE(event.time_ns, released + 1500 * MS);
+}
+
+TEST_F(bare, T_130_the_default_is_a_minute)
+{
+	char value[16] = "";
+	int fd = open("/sys/module/kextbridge/parameters/autounload_delay_ms", O_RDONLY);
+
+	ASSERT_GT(read(fd, value, sizeof(value) - 1), 0);
+	EXPECT_STREQ("60000\n", value);
+}
+
+TEST_F(kext, T_131_as_many_releases_as_retains)
+{
+	uint32_t tag = kb_tag(&self->kb, A);
+
+	ASSERT_EQ(0, kb_param_ms("autounload_delay_ms", DELAY_MS));
+	for (int i = 0; i < 3; i++)
+		ASSERT_EQ(0, kb_kpi_retain(&self->kb, tag));
+	for (int i = 0; i < 2; i++)
+		ASSERT_EQ(0, kb_kpi_release(&self->kb, tag));
+	EXPECT_TRUE(kb_quiet(&self->kb, KBTEST_STOP, 3 * DELAY_MS));
+	EXPECT_EQ(tag, kb_tag(&self->kb, A));
+	ASSERT_EQ(0, kb_kpi_release(&self->kb, tag));
+	SERVE_UNLOAD(A);
+}
+
+TEST_F(kext, T_132_kext_that_never_retained_stays)
+{
+	ASSERT_EQ(0, kb_param_ms("autounload_delay_ms", 200));
+	ASSERT_EQ(0, kb_insmod(B));
+	/* A scan, because B asks for one. */
+	ASSERT_EQ(0, retain_release(&self->kb, kb_tag(&self->kb, B)));
+	SERVE_UNLOAD(B);
+	EXPECT_TRUE(kb_quiet(&self->kb, KBTEST_CALLBACK, 800));
+	EXPECT_NE(TAG_INVALID, kb_tag(&self->kb, A));
+	NOTHING_TO_FETCH();
+}
+
+TEST_F(kext, T_133_refused_autounload_is_tried_again)
+{
+	struct kbtest_plan refuse = { A, .stop_result = 5 }, obey = { A };
+	struct kbtest_event event;
+
+	ASSERT_EQ(0, kb_param_ms("autounload_delay_ms", DELAY_MS));
+	ASSERT_EQ(0, kb_plan(&self->kb, &refuse));
+	ASSERT_EQ(0, retain_release(&self->kb, kb_tag(&self->kb, A)));
+	ASSERT_TRUE(kb_event(&self->kb, KBTEST_STOPPED, &event, SOON_MS));
+	EXPECT_EQ(5, event.result);
+	ASSERT_EQ(0, kb_plan(&self->kb, &obey));
+	/* Another kext's release is enough. */
+	ASSERT_EQ(0, kb_insmod(B));
+	ASSERT_EQ(0, retain_release(&self->kb, kb_tag(&self->kb, B)));
+	ASSERT_TRUE(kb_event(&self->kb, KBTEST_STOP, &event, SOON_MS));
+	for (int i = 0; i < 2; i++) {
+		struct kb_record record;
+
+		ASSERT_EQ(0, kb_fetch(self->kb.daemon, &record, SOON_MS));
+		ASSERT_EQ(KEXTD_UNLOAD, record.head.kind);
+		EXPECT_EQ(0, kb_rmmod(record.name));
+		EXPECT_EQ(0, kb_reply(self->kb.daemon, record.head.id, 0));
+	}
+	EXPECT_FALSE(kb_is_loaded(A));
+	EXPECT_FALSE(kb_is_loaded(B));
+}
+
+TEST_F(kext, T_134_releases_postpone_the_scan)
+{
+	uint32_t b;
+
+	ASSERT_EQ(0, kb_param_ms("autounload_delay_ms", 2 * DELAY_MS));
+	ASSERT_EQ(0, kb_insmod(B));
+	b = kb_tag(&self->kb, B);
+	ASSERT_EQ(0, retain_release(&self->kb, kb_tag(&self->kb, A)));
+	kb_sleep_ms(DELAY_MS);
+	/* B stays retained: it is only its release that moves the scan for A. */
+	ASSERT_EQ(0, kb_kpi_retain(&self->kb, b));
+	ASSERT_EQ(0, retain_release(&self->kb, b));
+	EXPECT_TRUE(kb_quiet(&self->kb, KBTEST_STOP, 3 * DELAY_MS / 2)) TH_LOG("not postponed");
+	SERVE_UNLOAD(A);
+	EXPECT_EQ(0, kb_kpi_release(&self->kb, b));
+}
+
+TEST_F(kext, T_134_releases_do_not_postpone_for_ever)
+{
+	uint64_t first;
+	uint32_t b;
+
+	ASSERT_EQ(0, kb_param_ms("autounload_delay_ms", 200));
+	ASSERT_EQ(0, kb_insmod(B));
+	b = kb_tag(&self->kb, B);
+	ASSERT_EQ(0, kb_kpi_retain(&self->kb, b));
+	first = kb_now_ns();
+	ASSERT_EQ(0, retain_release(&self->kb, kb_tag(&self->kb, A)));
+	while (!kb_poll(self->kb.daemon, POLLIN, 100) && kb_now_ns() - first < 10 * 1000 * MS)
+		ASSERT_EQ(0, retain_release(&self->kb, b));
+	EXPECT_LT(kb_now_ns() - first, (5 * 200 + 1000) * MS) TH_LOG("five delays are the limit");
+	SERVE_UNLOAD(A);
+	EXPECT_EQ(0, kb_kpi_release(&self->kb, b));
+}
+
+TEST_F(kext, T_135_request_postpones_the_scan)
+{
+	uint32_t tag;
+
+	ASSERT_EQ(0, kb_param_ms("autounload_delay_ms", 1000));
+	ASSERT_EQ(0, kb_insmod(B));
+	ASSERT_EQ(0, retain_release(&self->kb, kb_tag(&self->kb, A)));
+	kb_sleep_ms(600);
+	ASSERT_EQ(0, kb_request(&self->kb, B, "of b", 1, &tag));
+	ASSERT_EQ(0, kb_cancel(&self->kb, B, tag, NULL));
+	EXPECT_TRUE(kb_quiet(&self->kb, KBTEST_STOP, 800));
+	SERVE_UNLOAD(A);
+}
+
+TEST_F(kext, T_136_scan_covers_all_kexts)
+{
+	struct kb_record record;
+
+	ASSERT_EQ(0, kb_param_ms("autounload_delay_ms", DELAY_MS));
+	ASSERT_EQ(0, kb_insmod(B));
+	ASSERT_EQ(0, retain_release(&self->kb, kb_tag(&self->kb, A)));
+	ASSERT_EQ(0, retain_release(&self->kb, kb_tag(&self->kb, B)));
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(0, kb_fetch(self->kb.daemon, &record, SOON_MS));
+		ASSERT_EQ(KEXTD_UNLOAD, record.head.kind);
+		EXPECT_EQ(0, kb_rmmod(record.name));
+		EXPECT_EQ(0, kb_reply(self->kb.daemon, record.head.id, 0));
+	}
+	EXPECT_FALSE(kb_is_loaded(A));
+	EXPECT_FALSE(kb_is_loaded(B));
+}
+
+TEST_F(kext, T_141_release_without_retain)
+{
+	uint32_t tag = kb_tag(&self->kb, A);
+	struct kextbridge_kext kext;
+
+	EXPECT_EQ(kOSKextReturnInvalidArgument, kb_kpi_release(&self->kb, tag));
+	ASSERT_TRUE(kb_kext(&self->kb, A, &kext));
+	EXPECT_EQ(0, kext.retains);
+	EXPECT_EQ(1, kext.module_refcount);
+	EXPECT_EQ(0, kext.flags & KEXT_FLAG_AUTOUNLOAD);
+	EXPECT_EQ(0, kb_kpi_retain(&self->kb, tag));
+	EXPECT_EQ(0, kb_kpi_release(&self->kb, tag));
+	EXPECT_EQ(kOSKextReturnInvalidArgument, kb_kpi_release(&self->kb, tag));
+}
+
+TEST_F(kext, T_142_a_million_retains)
+{
+	struct kbtest_call call = { .op = KBTEST_RETAIN, .load_tag = kb_tag(&self->kb, A), .count = 1 << 20 };
+	struct kextbridge_kext kext;
+
+	ASSERT_EQ(0, kb_call(&self->kb, &call));
+	EXPECT_EQ(1 << 20, call.done);
+	ASSERT_TRUE(kb_kext(&self->kb, A, &kext));
+	EXPECT_EQ(1 << 20, kext.retains);
+	EXPECT_EQ(1, kext.module_refcount);
+	call.op = KBTEST_RELEASE;
+	ASSERT_EQ(0, kb_call(&self->kb, &call));
+	EXPECT_EQ(kOSKextReturnInvalidArgument, kb_kpi_release(&self->kb, call.load_tag));
+}
+
+TEST_F(bare, T_143_retain_in_start)
+{
+	struct kbtest_plan plan = { A, .flags = KBTEST_START_RETAIN };
+	struct kextbridge_kext kext;
+	struct kbtest_event event;
+
+	ASSERT_EQ(0, kb_plan(&self->kb, &plan));
+	ASSERT_EQ(0, kb_insmod(A));
+	ASSERT_TRUE(kb_event(&self->kb, KBTEST_STARTED, &event, SOON_MS));
+	EXPECT_EQ(0, event.inner_result);
+	ASSERT_TRUE(kb_kext(&self->kb, A, &kext));
+	EXPECT_EQ(1, kext.retains);
+	EXPECT_EQ(0, kb_kpi_release(&self->kb, kext.load_tag));
+}
+
+TEST_F(kext, T_144_retain_in_stop)
+{
+	struct kbtest_plan plan = { A, .flags = KBTEST_STOP_RETAIN };
+	struct kbtest_event event;
+
+	ASSERT_EQ(0, kb_plan(&self->kb, &plan));
+	EXPECT_EQ(0, kb_unload_served(&self->kb, A));
+	ASSERT_TRUE(kb_event(&self->kb, KBTEST_STOPPED, &event, SOON_MS));
+	EXPECT_EQ(kOSKextReturnNotFound, event.inner_result);
+	EXPECT_FALSE(kb_is_loaded(A));
+}
+
+TEST_F(bare, T_145_stop_waits_for_the_thread_that_released)
+{
+	struct kbtest_event event, stop;
+
+	ASSERT_EQ(0, kb_param_ms("autounload_delay_ms", 200));
+	ASSERT_EQ(0, kb_daemon(&self->kb));
+	ASSERT_EQ(0, kb_insmod(THREAD));
+	ASSERT_TRUE(kb_event(&self->kb, KBTEST_THREAD, &event, SOON_MS));
+	EXPECT_EQ(0, event.result);
+	/* The scan has come, and the stop function waits: the thread is still in the kext's text. */
+	NOTHING_TO_FETCH();
+	kb_sleep_ms(800);
+	NOTHING_TO_FETCH();
+	EXPECT_TRUE(kb_is_loaded(THREAD));
+	EXPECT_TRUE(kb_quiet(&self->kb, 0, 0));
+	ASSERT_EQ(0, kb_gates(&self->kb, KBTEST_GATE_THREAD));
+	ASSERT_TRUE(kb_event(&self->kb, KBTEST_THREAD, &event, SOON_MS));
+	SERVE_UNLOAD(THREAD);
+	ASSERT_TRUE(kb_event(&self->kb, KBTEST_STOP, &stop, SOON_MS));
+	EXPECT_GE(stop.time_ns, event.time_ns);
+	EXPECT_FALSE(kb_is_loaded(THREAD));
+}
+
+TEST_F(bare, T_148_without_a_daemon_the_scan_waits)
+{
+	struct kextbridge_kext kext;
+
+	ASSERT_EQ(0, kb_insmod(A));
+	ASSERT_EQ(0, kb_param_ms("autounload_delay_ms", 200));
+	ASSERT_EQ(0, retain_release(&self->kb, kb_tag(&self->kb, A)));
+	EXPECT_TRUE(kb_quiet(&self->kb, KBTEST_STOP, 1000));
+	ASSERT_TRUE(kb_kext(&self->kb, A, &kext));
+	EXPECT_EQ(KEXT_STATE_STARTED, kext.state);
+	/* It is made up for. */
+	ASSERT_EQ(0, kb_daemon(&self->kb));
+	SERVE_UNLOAD(A);
+}
+
+/* The daemon dies with the unload in hand: the kext starts again, and another daemon unloads it. */
+TEST_F(kext, T_148_daemon_dies_with_the_unload)
+{
+	struct kb_record record;
+	struct kbtest_event event;
+	uint32_t tag = kb_tag(&self->kb, A);
+
+	ASSERT_EQ(0, kb_param_ms("autounload_delay_ms", 200));
+	ASSERT_EQ(0, retain_release(&self->kb, tag));
+	FETCH_UNLOAD(&record, A);
+	while (kb_event(&self->kb, 0, &event, 0))
+		;
+	kb_daemon_leave(&self->kb);
+	ASSERT_TRUE(kb_event(&self->kb, KBTEST_STARTED, &event, SOON_MS));
+	EXPECT_EQ(tag, event.load_tag);
+	ASSERT_EQ(0, kb_daemon(&self->kb));
+	SERVE_UNLOAD(A);
+}
+
+TEST_HARNESS_MAIN
