@@ -11,6 +11,11 @@ namespace kextbridge {
 
 class KEXTBRIDGE_CAPABILITY("xa_lock") Table final {
 	xarray xa_;
+	// The index that was erased last still has an entry, this Table's address: with few entries the array would
+	// otherwise free its last node at each erase and allocate it again at each insert. 0: none.
+	u32 lingering_ = 0;
+
+	void *visible(void *entry) { return entry == this ? nullptr : entry; }
 
       public:
 	void init(const char *name, lock_class_key *key)
@@ -23,25 +28,37 @@ class KEXTBRIDGE_CAPABILITY("xa_lock") Table final {
 	void unlock() KEXTBRIDGE_RELEASE() { shim_xa_unlock_bh(&xa_); }
 
 	// Without the lock: whoever erases entries must hold a lock of the caller's.
-	void *load(u32 index) { return shim_xa_load(&xa_, index); }
-	void *load_locked(u32 index) KEXTBRIDGE_REQUIRES(this) { return shim_xa_load(&xa_, index); }
+	void *load(u32 index) { return visible(shim_xa_load(&xa_, index)); }
+	void *load_locked(u32 index) KEXTBRIDGE_REQUIRES(this) { return load(index); }
 	// Into an index that insert_locked() reserved. Cannot fail.
 	void store_reserved_locked(u32 index, void *entry) KEXTBRIDGE_REQUIRES(this)
 	{
 		shim___xa_store(&xa_, index, entry, 0);
 	}
-	void erase_locked(u32 index) KEXTBRIDGE_REQUIRES(this) { shim___xa_erase(&xa_, index); }
+	// The index must not be 0 and have an entry, or be reserved.
+	void erase_locked(u32 index) KEXTBRIDGE_REQUIRES(this)
+	{
+		shim___xa_store(&xa_, index, this, 0); // over an entry: allocates nothing
+		if (lingering_)
+			shim___xa_erase(&xa_, lingering_);
+		lingering_ = index;
+	}
 
 	// First entry at or after index, or null. As load().
 	void *find(u32 index)
 	{
 		unsigned long at = index;
+		void *entry = shim_xa_find(&xa_, &at, 0xfffffffful);
 
-		return shim_xa_find(&xa_, &at, 0xfffffffful);
+		if (entry == this) {
+			at++;
+			entry = shim_xa_find(&xa_, &at, 0xfffffffful);
+		}
+		return entry;
 	}
 
 	// LOCKING: drops the lock for an allocation when it has to, and takes it again before it stores.
-	// 0, -EBUSY when the index is taken, -ENOMEM. A null entry reserves the index. (The kernel's cyclic
+	// 0, -EBUSY when the index is taken (or was erased last), -ENOMEM. A null entry reserves the index. (The kernel's cyclic
 	// allocation is not used: it reads its counter before it drops the lock and writes it afterwards.)
 	int insert_locked(u32 index, void *entry) KEXTBRIDGE_REQUIRES(this)
 	{
