@@ -228,7 +228,7 @@ TEST_F(bare, T_083_three_deaths_with_one_alone_are_its_end)
 	EXPECT_EQ(0, event.result);
 	ASSERT_TRUE(kb_status(&self->kb, &after));
 	EXPECT_EQ(before.poisoned + 1, after.poisoned);
-	EXPECT_EQ(before.requeued + 2 + 3, after.requeued);
+	EXPECT_EQ(before.requeued + 2 + 2, after.requeued) TH_LOG("both at first, and then one that was given up the third time");
 }
 
 TEST_F(bare, T_083_cancel_and_deadline_work_after_a_death)

@@ -289,6 +289,48 @@ TEST_F(kext, T_136_scan_covers_all_kexts)
 	EXPECT_FALSE(kb_is_loaded(B));
 }
 
+/* kbtest_user calls a function of kbtest_base. */
+TEST_F(bare, T_138_one_scan_unloads_a_chain)
+{
+	struct kbtest_event event;
+	uint64_t released;
+
+	ASSERT_EQ(0, kb_param("autounload_delay_ms", "2000"));
+	ASSERT_EQ(0, kb_daemon(&self->kb));
+	ASSERT_EQ(0, kb_insmod("kbtest_base"));
+	ASSERT_EQ(0, kb_insmod("kbtest_user"));
+	ASSERT_EQ(0, retain_release(&self->kb, kb_tag(&self->kb, "kbtest_base")));
+	ASSERT_EQ(0, retain_release(&self->kb, kb_tag(&self->kb, "kbtest_user")));
+	released = kb_now_ns();
+	SERVE_UNLOAD("kbtest_user");
+	SERVE_UNLOAD("kbtest_base");
+	ASSERT_TRUE(kb_event(&self->kb, KBTEST_STOPPED, &event, SOON_MS));
+	ASSERT_TRUE(kb_event(&self->kb, KBTEST_STOPPED, &event, SOON_MS));
+	EXPECT_STREQ("kbtest_base", event.kext);
+	EXPECT_LT(event.time_ns, released + 2 * 2000 * MS) TH_LOG("it took a second delay");
+}
+
+TEST_F(bare, T_139_kext_stays_while_another_depends_on_it)
+{
+	struct kb_server server = {};
+
+	ASSERT_EQ(0, kb_param_ms("autounload_delay_ms", 200));
+	ASSERT_EQ(0, kb_daemon(&self->kb));
+	ASSERT_EQ(0, kb_insmod("kbtest_base"));
+	ASSERT_EQ(0, kb_insmod("kbtest_user"));
+	ASSERT_EQ(0, retain_release(&self->kb, kb_tag(&self->kb, "kbtest_base")));
+	EXPECT_TRUE(kb_quiet(&self->kb, KBTEST_STOP, 1000));
+	EXPECT_EQ(kOSKextReturnInUse, kb_unload(self->kb.control, kb_tag(&self->kb, "kbtest_base"), 0));
+	EXPECT_TRUE(kb_is_loaded("kbtest_base"));
+	/* Until that one goes. */
+	ASSERT_EQ(0, kb_serve(&server, self->kb.daemon));
+	EXPECT_EQ(0, kb_unload(self->kb.control, kb_tag(&self->kb, "kbtest_user"), 0));
+	for (int i = 0; i < 500 && kb_is_loaded("kbtest_base"); i++)
+		kb_sleep_ms(10);
+	EXPECT_FALSE(kb_is_loaded("kbtest_base"));
+	kb_serve_end(&server);
+}
+
 TEST_F(kext, T_141_release_without_retain)
 {
 	uint32_t tag = kb_tag(&self->kb, A);

@@ -50,7 +50,8 @@ class KEXTBRIDGE_CAPABILITY("xa_lock") Table final {
 		unsigned long at = index;
 		void *entry = shim_xa_find(&xa_, &at, 0xfffffffful);
 
-		if (entry == this) {
+		// Two, when somebody is between the two steps of erase_locked().
+		while (entry == this) {
 			at++;
 			entry = shim_xa_find(&xa_, &at, 0xfffffffful);
 		}

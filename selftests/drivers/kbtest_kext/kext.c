@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A kext that does what the test bench is told to make it do. Its identity comes from the Makefile. */
+#include <linux/export.h>
 #include <linux/init.h>
 #include <linux/irqflags.h>
 
@@ -7,6 +8,16 @@
 #include "../kbtest/kbtest_kext.h"
 
 static struct kbtest_kext self;
+
+/* One of two kexts that depend on each other as modules do. */
+uint32_t kbtest_base_load_tag(void);
+#ifdef KBTEST_BASE
+uint32_t kbtest_base_load_tag(void)
+{
+	return OSKextGetCurrentLoadTag();
+}
+EXPORT_SYMBOL_GPL(kbtest_base_load_tag);
+#endif
 
 static void log_callback(OSKextRequestTag tag, OSReturn result, const void *data, uint32_t length, void *context)
 {
@@ -46,6 +57,11 @@ kern_return_t kext_start(struct kmod_info *ki, void *data)
 	local_irq_save(flags);
 	self.atomic_load_tag = OSKextGetCurrentLoadTag();
 	local_irq_restore(flags);
+#ifdef KBTEST_USER
+	/* What a function finds is its own kext's, whoever calls it. */
+	if (kbtest_base_load_tag() == self.load_tag)
+		return KMOD_RETURN_FAILURE;
+#endif
 	return kbtest_start(&self, ki);
 }
 

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The fake's counterpart of what Kbuild generates from shim/layout.c: sizes of fake_shim.cpp's objects (it checks them),
+ * and constants with the kernel's values. */
+#ifndef _HOST_LAYOUT_GEN_H
+#define _HOST_LAYOUT_GEN_H
+
+#define SHIM_SIZEOF_DELAYED_WORK 64
+#define SHIM_ALIGNOF_DELAYED_WORK 8
+#define SHIM_SIZEOF_KREF 4
+#define SHIM_ALIGNOF_KREF 4
+#define SHIM_SIZEOF_LOCK_CLASS_KEY 0
+#define SHIM_ALIGNOF_LOCK_CLASS_KEY 1
+#define SHIM_SIZEOF_MUTEX 40
+#define SHIM_ALIGNOF_MUTEX 8
+#define SHIM_SIZEOF_TIMERQUEUE_HEAD 16
+#define SHIM_ALIGNOF_TIMERQUEUE_HEAD 8
+#define SHIM_SIZEOF_TIMERQUEUE_NODE 32
+#define SHIM_ALIGNOF_TIMERQUEUE_NODE 8
+#define SHIM_SIZEOF_WAIT_QUEUE_HEAD 64
+#define SHIM_ALIGNOF_WAIT_QUEUE_HEAD 8
+#define SHIM_SIZEOF_WORK_STRUCT 32
+#define SHIM_ALIGNOF_WORK_STRUCT 8
+#define SHIM_SIZEOF_XARRAY 16
+#define SHIM_ALIGNOF_XARRAY 8
+
+#define SHIM_CAP_SYS_ADMIN 21
+#define SHIM_CAP_SYS_MODULE 16
+#define SHIM_EPOLLHUP 0x10u
+#define SHIM_EPOLLIN 0x41u
+#define SHIM_EPOLLPRI 0x2u
+#define SHIM_FMODE_READ 0x1u
+#define SHIM_FMODE_WRITE 0x2u
+#define SHIM_GFP_KERNEL 0xcc0u
+#define SHIM_GFP_KERNEL_ACCOUNT 0x400cc0u
+#define SHIM_GFP_NOWARN 0x2000u
+#define SHIM_O_NONBLOCK 0x800
+#define SHIM_WQ_UNBOUND 0x2u
+#define SHIM_WQ_MAX_ACTIVE 512
+#define SHIM_XA_FLAGS_REQUESTS 0x2u
+#define SHIM_RCU_HEAD_SIZE 16
+#define SHIM_MODULE_NAME_LEN 56
+
+#define SHIM_E2BIG 7
+#define SHIM_EAGAIN 11
+#define SHIM_EBUSY 16
+#define SHIM_EEXIST 17
+#define SHIM_EFAULT 14
+#define SHIM_EINVAL 22
+#define SHIM_EIO 5
+#define SHIM_ENOBUFS 105
+#define SHIM_ENOMEM 12
+#define SHIM_ENOSPC 28
+#define SHIM_ENOTTY 25
+#define SHIM_EOWNERDEAD 130
+#define SHIM_EPERM 1
+#define SHIM_ERESTARTSYS 512
+
+#endif

@@ -1,0 +1,543 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Between any two holds of the lock anything can happen: a run is repeated, and each time, at another unlock, a second
+// thread does something and goes as far as it can.
+#include <chrono>
+#include <cstring>
+
+#include "kit.hpp"
+
+namespace {
+
+// The second thread, started at an unlock of the first.
+class Intruder {
+	std::thread thread_;
+	std::atomic<bool> done_{false};
+	std::atomic<bool> joined_{false};
+	std::atomic<fake::Task *> task_{nullptr};
+
+	// Until it is done, or waits for something that the interrupted thread has to do.
+	void go_as_far_as_it_can()
+	{
+		for (int turns = 0; turns < 400 && !done_; turns++) {
+			if (turns < 200)
+				std::this_thread::yield();
+			else
+				std::this_thread::sleep_for(std::chrono::microseconds(10));
+			if (task_) {
+				std::lock_guard lock((*task_).mutex);
+
+				if ((*task_).sleeping)
+					return;
+			}
+		}
+	}
+
+      public:
+	void start(std::function<void()> what)
+	{
+		thread_ = std::thread([this, what = std::move(what)] {
+			task_ = &fake::current();
+			what();
+			done_ = true;
+			while (!joined_)
+				std::this_thread::yield();
+		});
+		go_as_far_as_it_can();
+	}
+	bool ran() const { return thread_.joinable(); }
+	void join()
+	{
+		joined_ = true;
+		if (thread_.joinable())
+			thread_.join();
+	}
+	~Intruder() { join(); }
+};
+
+class EachUnlock : public host::Core {
+      protected:
+	void SetUp() override {}
+	void TearDown() override {}
+
+	// round(interrupt): prepares, calls interrupt(what) where the sweep begins, acts, calls join(), checks.
+	struct Round {
+		Intruder intruder;
+		int at;
+
+		void interrupt(std::function<void()> what)
+		{
+			fake::at_next(
+				fake::Moment::Unlock, [this, what] { intruder.start(what); }, at);
+		}
+		// The sweep is over when this is false.
+		bool join()
+		{
+			fake::settle();
+			fake::at_next(fake::Moment::Unlock, nullptr);
+			bool ran = intruder.ran();
+
+			intruder.join();
+			fake::settle();
+			return ran;
+		}
+	};
+
+	template <typename F> void sweep(F one)
+	{
+		int at = 0;
+
+		for (bool more = true; more && at < 500 && !HasFailure(); at++) {
+			Core::SetUp();
+			{
+				Round round;
+
+				round.at = at;
+				more = one(round);
+			}
+			Core::TearDown();
+			if (HasFailure())
+				ADD_FAILURE() << "at unlock " << at;
+		}
+		EXPECT_GE(at, 3);
+		EXPECT_LT(at, 500);
+	}
+};
+
+// The daemon could not delete it, and somebody else can.
+TEST_F(EachUnlock, failed_delete_meets_rmmod)
+{
+	for (u32 flags : {0u, KEXTBRIDGE_KEXT_PLAIN_RMMOD}) {
+		for (bool start_fails : {false, true}) {
+			sweep([&](Round &round) {
+				Daemon daemon;
+				Kext kext("", flags);
+
+				EXPECT_EQ(kext.insmod(), 0);
+				std::thread unloader([tag = kext.tag()] {
+					Control control;
+
+					control.unload(tag);
+				});
+				Record message = daemon.wait(1).at(0);
+				kext.start = [&] {
+					kext.request();
+					return start_fails ? KERN_FAILURE : KERN_SUCCESS;
+				};
+				round.interrupt([&] { kext.rmmod(); });
+				daemon.reply(message.id, kOSKextReturnInUse);
+				bool ran = round.join();
+				unloader.join();
+				if (kext.is_loaded()) {
+					EXPECT_EQ(kext.state(), start_fails ? host::loaded : host::started);
+					EXPECT_EQ(kext.module.refs, flags ? 1 : 2);
+				}
+				return ran;
+			});
+		}
+	}
+}
+
+TEST_F(EachUnlock, failed_delete_meets_the_end_of_the_daemon)
+{
+	sweep([&](Round &round) {
+		Daemon daemon;
+		Kext kext;
+
+		EXPECT_EQ(kext.insmod(), 0);
+		OSReturn result = 1;
+		std::thread unloader([&, tag = kext.tag()] {
+			Control control;
+
+			result = control.unload(tag).result;
+		});
+		pid &process = fake::process(400);
+		Record message = daemon.wait(1).at(0);
+		Daemon next(false, &process);
+		round.interrupt([&] { fake::jump_ms(200000); });
+		daemon.reply(message.id, kOSKextReturnInUse);
+		bool ran = round.join();
+		unloader.join();
+		EXPECT_TRUE(result == kOSKextReturnInUse || result == kOSKextReturnTimeout);
+		EXPECT_EQ(kext.state(), host::started);
+		EXPECT_EQ(kext.module.refs, 2);
+		return ran;
+	});
+}
+
+// An unload from its first step, and everything that others can do to the kext meanwhile.
+TEST_F(EachUnlock, unload_meets_everything)
+{
+	enum { Retain, Request, CancelAll, Force, Load, Second, Timeout, Last };
+
+	for (int what = 0; what < Last; what++) {
+		sweep([&](Round &round) {
+			Daemon daemon;
+			Kext kext;
+			Control control;
+			OSReturn retained = 1;
+			OSReturn result = 1;
+
+			EXPECT_EQ(kext.insmod(), 0);
+			kext.must_request("pending");
+			u32 tag = kext.tag();
+			Service service(daemon);
+			round.interrupt([&, what] {
+				switch (what) {
+				case Retain:
+					retained = OSKextRetainKextWithLoadTag(tag);
+					break;
+				case Request:
+					kext.request();
+					break;
+				case CancelAll:
+					kext.cancel_all();
+					break;
+				case Force:
+					kext.rmmod_force();
+					break;
+				case Load:
+					OSKextLoadKextWithIdentifier(kext.info.name);
+					break;
+				case Second:
+					Control().unload(tag);
+					break;
+				case Timeout:
+					fake::jump_ms(200000);
+					break;
+				}
+			});
+			result = control.unload(tag).result;
+			bool ran = round.join();
+			service.finish();
+			fake::settle();
+			if (!retained) {
+				EXPECT_EQ(result, kOSKextReturnInUse);
+				EXPECT_TRUE(kext.is_loaded());
+				EXPECT_EQ(kext.release(), kOSReturnSuccess);
+			} else if (what == Second && kext.is_loaded()) {
+				ADD_FAILURE() << "two unloads and it is still there";
+			} else if (what == Force) {
+				EXPECT_FALSE(kext.is_loaded());
+				EXPECT_EQ(kext.stops, 1);
+			} else if (!kext.is_loaded()) {
+				EXPECT_EQ(result, kOSReturnSuccess);
+			}
+			return ran;
+		});
+	}
+}
+
+// Module exit with a request in each state.
+TEST_F(EachUnlock, exit_meets_everything)
+{
+	enum { Reply, Cancel, CancelAll, Deadline, Death, Fetch, Last };
+
+	for (int what = 0; what < Last; what++) {
+		sweep([&](Round &round) {
+			auto daemon = std::make_unique<Daemon>();
+			Kext kext("", KEXTBRIDGE_KEXT_PLAIN_RMMOD);
+			u32 cancelled = 0;
+
+			EXPECT_EQ(kext.insmod(), 0);
+			u32 fetched = kext.must_request("fetched");
+			u64 id = daemon->fetch_one().id;
+			u32 pending = kext.must_request("pending");
+			std::atomic<u32> taken_back{0};
+			round.interrupt([&, what] {
+				switch (what) {
+				case Reply:
+					daemon->reply(id, 0, "payload");
+					break;
+				case Cancel:
+					taken_back += kext.cancel(fetched) == kOSReturnSuccess;
+					taken_back += kext.cancel(pending) == kOSReturnSuccess;
+					break;
+				case CancelAll:
+					taken_back += kext.cancel_all();
+					break;
+				case Deadline:
+					fake::jump_ms(200000);
+					break;
+				case Death:
+					daemon->close();
+					break;
+				case Fetch:
+					daemon->fetch();
+					break;
+				}
+			});
+			EXPECT_EQ(kext.rmmod(), 0);
+			bool ran = round.join();
+			cancelled = taken_back;
+			EXPECT_EQ(kext.call_count() + cancelled, 2u);
+			EXPECT_EQ(kext.stops, 1);
+			return ran;
+		});
+	}
+}
+
+// A reply with its payload, and who may win against it.
+TEST_F(EachUnlock, reply_meets_everything)
+{
+	enum { Cancel, Nowait, Deadline, Second, Exit, Takeover, Last };
+
+	for (int what = 0; what < Last; what++) {
+		sweep([&](Round &round) {
+			pid &process = fake::process(401);
+			process.gone = false;
+			Daemon daemon(true, &process);
+			Daemon next(false);
+			Kext kext("", KEXTBRIDGE_KEXT_PLAIN_RMMOD);
+			std::atomic<bool> taken_back{false};
+
+			EXPECT_EQ(kext.insmod(), 0);
+			u32 tag = kext.must_request("n", nullptr, 1000);
+			u64 id = daemon.fetch_one().id;
+			round.interrupt([&, what] {
+				switch (what) {
+				case Cancel:
+					taken_back = kext.cancel(tag) == kOSReturnSuccess;
+					break;
+				case Nowait:
+					while (kext.cancel_nowait(tag) == kOSKextReturnInUse)
+						std::this_thread::yield();
+					break;
+				case Deadline:
+					fake::jump_ms(1000);
+					break;
+				case Second:
+					daemon.reply(id, kOSKextReturnInternalError);
+					break;
+				case Exit:
+					kext.rmmod();
+					break;
+				case Takeover:
+					process.gone = true;
+					next.open();
+					break;
+				}
+			});
+			kextd_reply reply = host::reply_with(id, 0, "payload");
+			kextd_exchange args{};
+			args.size = sizeof(args);
+			args.replies = fake::user(&reply);
+			args.reply_count = 1;
+			daemon.ioctl(args);
+			bool ran = round.join();
+			if (what == Takeover && next.is_open()) {
+				for (const Record &record : next.fetch())
+					next.reply(record.id, 0, "payload");
+				fake::settle();
+			}
+			if (what != Nowait) {
+				EXPECT_EQ(kext.call_count() + taken_back, 1u);
+			}
+			process.gone = false;
+			return ran;
+		});
+	}
+}
+
+// A fetch of several, with a notice among them.
+TEST_F(EachUnlock, fetch_meets_everything)
+{
+	enum { CancelAll, Deadline, Exit, Takeover, SecondThread, Request, Last };
+
+	for (int what = 0; what < Last; what++) {
+		sweep([&](Round &round) {
+			pid &process = fake::process(402);
+			process.gone = false;
+			Daemon daemon(true, &process);
+			Daemon next(false);
+			Kext kext("", KEXTBRIDGE_KEXT_PLAIN_RMMOD);
+			std::vector<u32> seen;
+			std::mutex mutex;
+			size_t made = 20;
+			auto collect = [&](Daemon &from) {
+				long err;
+
+				for (const Record &record : from.fetch(KEXTD_EXCHANGE_MAX, &err)) {
+					std::lock_guard lock(mutex);
+
+					if (record.kind == KEXTD_RESOURCE)
+						seen.push_back(record.tag());
+				}
+			};
+
+			EXPECT_EQ(kext.insmod(), 0);
+			u32 noticed = kext.must_request();
+			daemon.fetch_one();
+			kext.cancel(noticed);
+			for (int i = 0; i < 20; i++)
+				kext.must_request("n", nullptr, 1000);
+			round.interrupt([&, what] {
+				switch (what) {
+				case CancelAll:
+					kext.cancel_all();
+					break;
+				case Deadline:
+					fake::jump_ms(1000);
+					break;
+				case Exit:
+					kext.rmmod();
+					break;
+				case Takeover:
+					process.gone = true;
+					next.open();
+					break;
+				case SecondThread:
+					collect(daemon);
+					break;
+				case Request:
+					made += !kext.request();
+					break;
+				}
+			});
+			collect(daemon);
+			bool ran = round.join();
+			if (what == SecondThread || what == Request) {
+				collect(daemon);
+				EXPECT_EQ(seen.size(), made);
+			}
+			process.gone = false;
+			kext.cancel_all();
+			return ran;
+		});
+	}
+}
+
+TEST_F(EachUnlock, request_meets_exit)
+{
+	sweep([&](Round &round) {
+		Kext kext("", KEXTBRIDGE_KEXT_PLAIN_RMMOD);
+		OSKextRequestTag tag = 1;
+
+		EXPECT_EQ(kext.insmod(), 0);
+		fake::xa_always_allocates(true);
+		round.interrupt([&] { EXPECT_EQ(kext.rmmod(), 0); });
+		OSReturn result = kext.request("n", &tag);
+		bool ran = round.join();
+		if (ran && !result) {
+			EXPECT_EQ(kext.wait_for_calls(1)[0].result, kOSKextReturnTimeout);
+		} else if (result) {
+			EXPECT_EQ(tag, kOSKextRequestTagInvalid);
+		}
+		kext.cancel_all();
+		// The first unlock is the tag's, the second the end; the third is never reached.
+		return ran || round.at < 3;
+	});
+}
+
+TEST_F(EachUnlock, load_meets_load_of_the_same)
+{
+	sweep([&](Round &round) {
+		Kext a("com.example.same");
+		Kext b("com.example.same");
+		int second = 1;
+
+		fake::xa_always_allocates(true);
+		round.interrupt([&] { second = b.insmod(); });
+		int first = a.insmod();
+		bool ran = round.join();
+		if (ran) {
+			EXPECT_TRUE((!first && second == -SHIM_EEXIST) || (!second && first == -SHIM_EEXIST));
+		}
+		EXPECT_EQ(host::stats().kexts, 1u);
+		return ran;
+	});
+}
+
+TEST_F(EachUnlock, close_meets_everything)
+{
+	enum { Reply, Cancel, Death, Deadline, Last };
+
+	for (int what = 0; what < Last; what++) {
+		sweep([&](Round &round) {
+			Daemon daemon;
+			auto control = std::make_unique<Control>();
+			Control other;
+
+			u32 answered = control->must_request("answered");
+			u32 fetched = control->must_request("fetched");
+			std::vector<Record> records = daemon.fetch();
+			daemon.reply(records[0].id, 0, "payload");
+			u32 pending = control->must_request("pending");
+			round.interrupt([&, what] {
+				switch (what) {
+				case Reply:
+					daemon.reply(records[1].id, 0, "late");
+					break;
+				case Cancel:
+					other.cancel(answered);
+					other.cancel(fetched);
+					other.cancel(pending);
+					break;
+				case Death:
+					daemon.close();
+					break;
+				case Deadline:
+					fake::jump_ms(200000);
+					break;
+				}
+			});
+			control.reset();
+			bool ran = round.join();
+			for (u32 tag : {answered, fetched, pending})
+				EXPECT_EQ(host_request_state(tag), host::absent);
+			return ran;
+		});
+	}
+}
+
+TEST_F(EachUnlock, autounload_meets_everything)
+{
+	enum { Retain, Request, Death, Force, Last };
+
+	for (int what = 0; what < Last; what++) {
+		sweep([&](Round &round) {
+			auto daemon = std::make_unique<Daemon>();
+			Kext kext;
+			OSReturn retained = 1;
+
+			EXPECT_EQ(kext.insmod(), 0);
+			u32 tag = kext.tag();
+			kext.retain();
+			kext.release();
+			auto service = std::make_unique<Service>(*daemon);
+			round.interrupt([&, what] {
+				switch (what) {
+				case Retain:
+					retained = OSKextRetainKextWithLoadTag(tag);
+					break;
+				case Request:
+					kext.request();
+					break;
+				case Death:
+					service->die();
+					daemon->close();
+					break;
+				case Force:
+					kext.rmmod_force();
+					break;
+				}
+			});
+			fake::advance_ms(60000);
+			bool ran = round.join();
+			if (!retained) {
+				EXPECT_TRUE(kext.is_loaded());
+				EXPECT_EQ(kext.state(), host::started);
+				kext.release();
+			}
+			service.reset();
+			daemon.reset();
+			fake::settle();
+			if (kext.is_loaded()) {
+				EXPECT_EQ(kext.state(), host::started);
+				EXPECT_EQ(kext.module.refs, 2);
+			}
+			return ran;
+		});
+	}
+}
+
+} // namespace
