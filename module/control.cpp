@@ -204,14 +204,16 @@ static int request(ControlFile &file, kextbridge_request &args)
 	request->max_length = args.max_length && args.max_length < reply_limit ? args.max_length : reply_limit;
 	Guard guard(core.requests);
 
-	if (file.pending + file.result_count >= kextbridge_params.max_pending_per_file) {
-		core.stats.limited++;
-		args.result = kOSKextReturnNoResources;
-		return 0;
-	}
 	args.result = allocate_tag_locked(*request);
 	if (args.result)
 		return 0;
+	// After the allocation, which may have let go of the lock.
+	if (file.pending + file.result_count >= kextbridge_params.max_pending_per_file) {
+		core.stats.limited++;
+		free_tag_locked(*request);
+		args.result = kOSKextReturnNoResources;
+		return 0;
+	}
 	args.tag = request->tag;
 	file.get(); // OWNERSHIP: the request's
 	publish_locked(*request, &file, args.timeout_ms ? args.timeout_ms : kextbridge_params.request_timeout_ms,

@@ -5,18 +5,15 @@
 
 namespace kextbridge {
 
-constexpr size_t kHead = (SHIM_RCU_HEAD_SIZE + 15u) & ~15u; // keeps the bytes aligned
-
 void payload_free(void *data)
 {
-	if (data)
-		shim_kvfree(static_cast<char *>(data) - kHead);
+	shim_kvfree(data);
 }
 
 void payload_free_later(void *data)
 {
 	if (data)
-		shim_kvfree_rcu(static_cast<char *>(data) - kHead);
+		shim_kvfree_rcu(data);
 }
 
 static OSReturn allocate(s64 length, u32 limit, Payload *payload)
@@ -25,11 +22,13 @@ static OSReturn allocate(s64 length, u32 limit, Payload *payload)
 		return kOSKextReturnNoResources;
 	if (!length)
 		return kOSReturnSuccess;
-	void *memory = shim_kvmalloc(kHead + static_cast<size_t>(length), SHIM_GFP_KERNEL | SHIM_GFP_NOWARN);
+	size_t size = static_cast<size_t>(length);
 
-	if (!memory)
+	// The kernel's rcu_head goes over the bytes once they are dead.
+	payload->data =
+		shim_kvmalloc(size < SHIM_RCU_HEAD_SIZE ? SHIM_RCU_HEAD_SIZE : size, SHIM_GFP_KERNEL | SHIM_GFP_NOWARN);
+	if (!payload->data)
 		return kOSKextReturnNoMemory;
-	payload->data = static_cast<char *>(memory) + kHead;
 	payload->length = static_cast<u32>(length);
 	return kOSReturnSuccess;
 }

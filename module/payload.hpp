@@ -7,8 +7,8 @@
 
 namespace kextbridge {
 
-// A payload's memory has room for the kernel's rcu_head in front of the bytes, so that it can also be freed where one
-// must not sleep. Both take null.
+// A payload's memory holds at least the kernel's rcu_head, so that it can also be freed where one must not sleep. Both
+// take null.
 void payload_free(void *data);       // CONTEXT: process
 void payload_free_later(void *data); // CONTEXT: any but hard interrupts
 

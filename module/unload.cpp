@@ -327,7 +327,6 @@ void Kext::unload_from_exit(kmod_info_t *ki)
 		shim_synchronize_rcu_tasks();
 	}
 	kext->leave_registry();
-	ki->id = kOSKextInvalidLoadTag;
 }
 
 // ---- autounload

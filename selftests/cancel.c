@@ -97,7 +97,7 @@ TEST_F(kext, T_009_invalid_tag_is_not_found)
 
 TEST_F(kext, T_010_cancel_waits_for_the_running_callback)
 {
-	struct kbtest_request request = { A, .flags = KBTEST_DO_SLEEP, .ms = 200 };
+	struct kbtest_request request = {A, .flags = KBTEST_DO_SLEEP, .ms = 200};
 	struct kbtest_event began, returned;
 	struct kb_record record;
 	uint64_t done;
@@ -115,8 +115,8 @@ TEST_F(kext, T_010_cancel_waits_for_the_running_callback)
 
 TEST_F(kext, T_010_nowait_cancel_says_that_the_callback_runs)
 {
-	struct kbtest_request request = { A, .flags = KBTEST_DO_WAIT };
-	struct kbtest_cancel cancel = { A, .flags = KBTEST_CANCEL_NOWAIT, .context = 77 };
+	struct kbtest_request request = {A, .flags = KBTEST_DO_WAIT};
+	struct kbtest_cancel cancel = {A, .flags = KBTEST_CANCEL_NOWAIT, .context = 77};
 	struct kbtest_event event;
 	struct kb_record record;
 
@@ -136,7 +136,7 @@ TEST_F(kext, T_010_nowait_cancel_says_that_the_callback_runs)
 
 TEST_F(kext, T_011_callback_cancels_its_own_tag)
 {
-	struct kbtest_request request = { A, .flags = KBTEST_DO_CANCEL_OWN };
+	struct kbtest_request request = {A, .flags = KBTEST_DO_CANCEL_OWN};
 	struct kbtest_event event;
 	struct kb_record record;
 
@@ -149,7 +149,7 @@ TEST_F(kext, T_011_callback_cancels_its_own_tag)
 
 TEST_F(kext, T_012_callback_cancels_another_request)
 {
-	struct kbtest_request first = { A, .name = KB_STRING("first"), .flags = KBTEST_DO_CANCEL };
+	struct kbtest_request first = {A, .name = KB_STRING("first"), .flags = KBTEST_DO_CANCEL};
 	struct kb_record record_first, record_other;
 	struct kbtest_event event;
 
@@ -168,7 +168,7 @@ TEST_F(kext, T_012_callback_cancels_another_request)
 /* An answer that has arrived can still be taken back while its callback has not begun. */
 TEST_F(kext, T_012_callback_cancels_an_answered_request)
 {
-	struct kbtest_request first = { A, .name = KB_STRING("first"), .flags = KBTEST_DO_WAIT | KBTEST_DO_CANCEL };
+	struct kbtest_request first = {A, .name = KB_STRING("first"), .flags = KBTEST_DO_WAIT | KBTEST_DO_CANCEL};
 	struct kb_record record_first, record_other;
 	struct kbtest_event event;
 
@@ -240,8 +240,8 @@ TEST_F(kext, T_016_strict_cancel_refuses_another_kext)
 
 TEST_F(kext, T_001_cancel_all_takes_those_of_the_calling_kext)
 {
-	struct kbtest_request of_a = { A, .context = 1, .count = 100 };
-	struct kbtest_cancel all = { A, .flags = KBTEST_CANCEL_ALL };
+	struct kbtest_request of_a = {A, .context = 1, .count = 100};
+	struct kbtest_cancel all = {A, .flags = KBTEST_CANCEL_ALL};
 	struct kb_record record;
 
 	ASSERT_EQ(0, kb_insmod(B));

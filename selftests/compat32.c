@@ -57,7 +57,7 @@ static int serve(void)
 		.requests_size = sizeof(buffer),
 	};
 	struct kextd_request *head = (struct kextd_request *)buffer;
-	struct kextd_reply reply = { .flags = KEXTD_REPLY_RESULT | KEXTD_REPLY_DATA, .status = 1 };
+	struct kextd_reply reply = {.flags = KEXTD_REPLY_RESULT | KEXTD_REPLY_DATA, .status = 1};
 	int err = call(NR_ioctl, daemon, KEXTD_IOC_EXCHANGE, (int)&args);
 
 	if (err || args.request_count != 1 || head->size != args.requests_used || head->kind != KEXTD_RESOURCE ||
@@ -95,8 +95,8 @@ static int collect(__u32 tag, const char *name, __u32 size)
 
 static int run(void)
 {
-	struct kextbridge_list list = { .size = sizeof(list) };
-	struct kextbridge_tag cancel = { .size = sizeof(cancel) };
+	struct kextbridge_list list = {.size = sizeof(list)};
+	struct kextbridge_tag cancel = {.size = sizeof(cancel)};
 	__u32 tag;
 
 	control = call(NR_open, (int)"/dev/kextbridge", O_RDWR, 0);

@@ -40,9 +40,12 @@ FIXTURE_VARIANT(payload)
 	bool file;
 };
 
-#define PAYLOAD(name, bytes)                                                                              \
-	FIXTURE_VARIANT_ADD(payload, name##_bytes) { .length = bytes, .file = false };                    \
-	FIXTURE_VARIANT_ADD(payload, name##_file) { .length = bytes, .file = true }
+#define PAYLOAD(name, bytes)                                                        \
+	FIXTURE_VARIANT_ADD(payload, name##_bytes){.length = bytes, .file = false}; \
+	FIXTURE_VARIANT_ADD(payload, name##_file)                                   \
+	{                                                                           \
+		.length = bytes, .file = true                                       \
+	}
 PAYLOAD(one, 1);
 PAYLOAD(page, 4096);
 PAYLOAD(firmware, 70105);
@@ -155,7 +158,7 @@ static int answer_batch(int daemon)
 		.requests = KB_STRING(buffer),
 		.requests_size = sizeof(buffer),
 	};
-	struct kextd_exchange hand_in = { .replies = KB_STRING(replies) };
+	struct kextd_exchange hand_in = {.replies = KB_STRING(replies)};
 	const char *at = (const char *)buffer;
 	uint32_t i;
 
@@ -164,7 +167,7 @@ static int answer_batch(int daemon)
 	for (i = 0; i < fetch.request_count; i++) {
 		const struct kextd_request *head = (const void *)at;
 
-		replies[i] = (struct kextd_reply){ .id = head->id, .flags = KEXTD_REPLY_RESULT };
+		replies[i] = (struct kextd_reply){.id = head->id, .flags = KEXTD_REPLY_RESULT};
 		at += head->size;
 	}
 	hand_in.reply_count = fetch.request_count;
@@ -174,7 +177,7 @@ static int answer_batch(int daemon)
 TEST_F(kext, T_047_a_thousand_callbacks_come_in_order)
 {
 	uint32_t tags[1000];
-	struct kbtest_request request = { A, .context = 1, .count = 1000, .tags = KB_STRING(tags) };
+	struct kbtest_request request = {A, .context = 1, .count = 1000, .tags = KB_STRING(tags)};
 	struct kbtest_event event;
 	int served = 0, batch;
 
@@ -214,7 +217,7 @@ TEST_F(kext, T_047_order_of_the_answers)
 
 TEST_F(kext, T_048_sleeping_callback_delays_its_own_kext_only)
 {
-	struct kbtest_request request = { A, .flags = KBTEST_DO_WAIT, .context = 1 };
+	struct kbtest_request request = {A, .flags = KBTEST_DO_WAIT, .context = 1};
 	struct kb_record of_a, second_of_a, of_b;
 	struct kbtest_event event;
 
@@ -241,7 +244,7 @@ TEST_F(kext, T_048_sleeping_callback_delays_its_own_kext_only)
 
 TEST_F(kext, T_049_callback_may_sleep)
 {
-	struct kbtest_request request = { A, .flags = KBTEST_DO_ALLOC };
+	struct kbtest_request request = {A, .flags = KBTEST_DO_ALLOC};
 	struct kbtest_event event;
 	struct kb_record record;
 
@@ -254,12 +257,12 @@ TEST_F(kext, T_049_callback_may_sleep)
 
 TEST_F(kext, T_050_callback_is_not_on_the_requesters_stack)
 {
-	struct kbtest_request request = { A, .flags = KBTEST_HOLD_MUTEX | KBTEST_DO_MUTEX, .ms = 200 };
+	struct kbtest_request request = {A, .flags = KBTEST_HOLD_MUTEX | KBTEST_DO_MUTEX, .ms = 500};
 	struct kbtest_event began, returned;
 	struct kb_server server = {};
 
 	ASSERT_EQ(0, kb_serve(&server, self->kb.daemon));
-	/* Holds the mutex from before the request until 200 ms after: the callback begins meanwhile, and waits. */
+	/* Holds the mutex from before the request until 500 ms after: the callback begins meanwhile, and waits. */
 	EXPECT_EQ(0, kb_request_with(&self->kb, &request));
 	ASSERT_TRUE(kb_callback(&self->kb, &began));
 	ASSERT_TRUE(kb_event(&self->kb, KBTEST_RETURN, &returned, SOON_MS));
@@ -270,7 +273,7 @@ TEST_F(kext, T_050_callback_is_not_on_the_requesters_stack)
 
 TEST_F(kext, T_051_tag_is_written_before_the_callback)
 {
-	struct kbtest_request request = { A, .context = 1 };
+	struct kbtest_request request = {A, .context = 1};
 	struct kb_server server = {};
 	struct kbtest_event event;
 
@@ -286,7 +289,7 @@ TEST_F(kext, T_051_tag_is_written_before_the_callback)
 
 TEST_F(kext, T_052_data_stays_for_the_whole_callback)
 {
-	struct kbtest_request request = { A, .flags = KBTEST_DO_WAIT };
+	struct kbtest_request request = {A, .flags = KBTEST_DO_WAIT};
 	static unsigned char data[100000];
 	struct kbtest_event event;
 	struct kb_record record;
@@ -306,7 +309,7 @@ TEST_F(kext, T_052_data_stays_for_the_whole_callback)
 
 TEST_F(kext, T_053_callback_requests_again)
 {
-	struct kbtest_request request = { A, .flags = KBTEST_DO_REQUEST, .chain = 20, .context = 100 };
+	struct kbtest_request request = {A, .flags = KBTEST_DO_REQUEST, .chain = 20, .context = 100};
 	struct kb_server server = {};
 	struct kbtest_event event;
 	uint32_t next;
@@ -327,7 +330,7 @@ TEST_F(kext, T_053_callback_requests_again)
 
 TEST_F(kext, T_054_context_is_passed_through)
 {
-	static const uint64_t contexts[] = { 0, 1, 3, ~0ull, 0x8000000000000001, 0xffffffff, 0xdead000000000100 };
+	static const uint64_t contexts[] = {0, 1, 3, ~0ull, 0x8000000000000001, 0xffffffff, 0xdead000000000100};
 	struct kb_server server = {};
 	struct kbtest_event event;
 
@@ -342,8 +345,8 @@ TEST_F(kext, T_054_context_is_passed_through)
 
 TEST_F(kext, T_055_error_with_data)
 {
-	static const OSReturn results[] = { kOSKextReturnInternalError, kOSKextReturnValidation, kOSReturnError, 1, -1,
-					    0x7fffffff };
+	static const OSReturn results[] = {
+		kOSKextReturnInternalError, kOSKextReturnValidation, kOSReturnError, 1, -1, 0x7fffffff};
 	struct kbtest_event event;
 	struct kb_record record;
 

@@ -5,12 +5,12 @@
 #include "lib/fixture.h"
 
 /* The load that the daemon is asked for next. */
-#define FETCH_LOAD(record, expected_identifier)                             \
-	do {                                                                \
-		ASSERT_EQ(0, kb_fetch(self->kb.daemon, record, SOON_MS));   \
-		ASSERT_EQ(KEXTD_LOAD, (record)->head.kind);                 \
-		ASSERT_STREQ(expected_identifier, (record)->identifier);    \
-		EXPECT_STREQ("", (record)->name);                           \
+#define FETCH_LOAD(record, expected_identifier)                           \
+	do {                                                              \
+		ASSERT_EQ(0, kb_fetch(self->kb.daemon, record, SOON_MS)); \
+		ASSERT_EQ(KEXTD_LOAD, (record)->head.kind);               \
+		ASSERT_STREQ(expected_identifier, (record)->identifier);  \
+		EXPECT_STREQ("", (record)->name);                         \
 	} while (0)
 
 TEST_F(kext, T_100_started_kext)
@@ -56,8 +56,8 @@ static void *load_waiting(void *arg)
 
 TEST_F(kext, T_101_program_waits_for_the_answer)
 {
-	static const OSReturn results[] = { kOSReturnSuccess, kOSKextReturnNotFound, kOSKextReturnAuthentication };
-	struct loader loader = { .control = self->kb.control };
+	static const OSReturn results[] = {kOSReturnSuccess, kOSKextReturnNotFound, kOSKextReturnAuthentication};
+	struct loader loader = {.control = self->kb.control};
 	struct kb_record record;
 
 	for (int i = 0; i < 3; i++) {
@@ -112,7 +112,7 @@ TEST_F(bare, T_104_no_daemon)
 TEST_F(kext, T_105_no_identifier)
 {
 	static char text[5001];
-	struct kbtest_call call = { .op = KBTEST_LOAD, .identifier = 0 };
+	struct kbtest_call call = {.op = KBTEST_LOAD, .identifier = 0};
 
 	EXPECT_EQ(kOSKextReturnInvalidArgument, kb_call(&self->kb, &call));
 	EXPECT_EQ(kOSKextReturnInvalidArgument, kb_kpi_load(&self->kb, ""));
@@ -124,7 +124,7 @@ TEST_F(kext, T_105_no_identifier)
 /* Loaded and not started: its start function failed when it could not be deleted. */
 TEST_F(kext, T_106_loaded_kext_is_started_by_the_caller)
 {
-	struct kbtest_plan refuse = { A, .start_result = 5 }, obey = { A };
+	struct kbtest_plan refuse = {A, .start_result = 5}, obey = {A};
 	struct kextbridge_kext kext;
 	struct kb_unload unload;
 	struct kb_record record;
@@ -156,7 +156,7 @@ TEST_F(kext, T_106_loaded_kext_is_started_by_the_caller)
 /* One that is loaded and not started can be unloaded as it is: its stop function has run already. */
 TEST_F(kext, T_106_loaded_kext_is_unloaded_without_stop)
 {
-	struct kbtest_plan refuse = { A, .start_result = 5 };
+	struct kbtest_plan refuse = {A, .start_result = 5};
 	struct kb_unload unload;
 	struct kb_record record;
 	struct kbtest_event event;
@@ -185,7 +185,7 @@ TEST_F(kext, T_107_load_that_fails_tells_nobody)
 
 TEST_F(bare, T_108_kext_loads_itself_in_start)
 {
-	struct kbtest_plan plan = { A, .flags = KBTEST_START_LOAD };
+	struct kbtest_plan plan = {A, .flags = KBTEST_START_LOAD};
 	struct kbtest_event event;
 
 	ASSERT_EQ(0, kb_plan(&self->kb, &plan));

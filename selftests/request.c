@@ -4,11 +4,11 @@
 
 #include "lib/fixture.h"
 
-#define EXPECT_REFUSED(expected, ...)                                           \
-	do {                                                                    \
-		struct kbtest_request refused_ = { A, __VA_ARGS__ };            \
-		EXPECT_EQ(expected, kb_request_with(&self->kb, &refused_));     \
-		EXPECT_EQ(TAG_INVALID, refused_.tag);                           \
+#define EXPECT_REFUSED(expected, ...)                                       \
+	do {                                                                \
+		struct kbtest_request refused_ = {A, __VA_ARGS__};          \
+		EXPECT_EQ(expected, kb_request_with(&self->kb, &refused_)); \
+		EXPECT_EQ(TAG_INVALID, refused_.tag);                       \
 	} while (0)
 
 TEST_F(kext, T_020_no_identifier)
@@ -47,7 +47,7 @@ TEST_F(kext, T_024_callback_in_data)
 
 TEST_F(bare, T_024_callback_in_init_text)
 {
-	struct kbtest_plan plan = { A, .flags = KBTEST_START_INIT_TEXT };
+	struct kbtest_plan plan = {A, .flags = KBTEST_START_INIT_TEXT};
 	struct kbtest_event event;
 
 	ASSERT_EQ(0, kb_plan(&self->kb, &plan));
@@ -59,7 +59,7 @@ TEST_F(bare, T_024_callback_in_init_text)
 
 TEST_F(kext, T_026_tag_is_not_wanted)
 {
-	struct kbtest_request request = { A, .flags = KBTEST_NO_TAG, .context = 9 };
+	struct kbtest_request request = {A, .flags = KBTEST_NO_TAG, .context = 9};
 	struct kbtest_event event;
 	struct kb_record record;
 
@@ -73,8 +73,8 @@ TEST_F(kext, T_026_tag_is_not_wanted)
 TEST_F(kext, T_027_tags_increase)
 {
 	uint32_t tags[200];
-	struct kbtest_request request = { A, .count = 200, .tags = KB_STRING(tags) };
-	struct kbtest_cancel all = { A, .flags = KBTEST_CANCEL_ALL };
+	struct kbtest_request request = {A, .count = 200, .tags = KB_STRING(tags)};
+	struct kbtest_cancel all = {A, .flags = KBTEST_CANCEL_ALL};
 
 	ASSERT_EQ(0, kb_request_with(&self->kb, &request));
 	EXPECT_NE(TAG_INVALID, tags[0]);
@@ -85,7 +85,7 @@ TEST_F(kext, T_027_tags_increase)
 
 TEST_F_TIMEOUT(kext, T_027_a_million_cycles_repeat_no_tag, 120)
 {
-	struct kbtest_call call = { .op = KBTEST_CYCLES, .load_tag = kb_tag(&self->kb, A), .count = 1000000 };
+	struct kbtest_call call = {.op = KBTEST_CYCLES, .load_tag = kb_tag(&self->kb, A), .count = 1000000};
 	uint64_t began = kb_now_ns();
 
 	EXPECT_EQ(0, kb_call(&self->kb, &call));
@@ -113,9 +113,8 @@ TEST_F(kext, T_029_refused_requests_consume_no_tag)
 /* The bench overwrites and frees both strings when the call has returned. */
 TEST_F(kext, T_030_strings_are_copied)
 {
-	struct kbtest_request request = {
-		A, .identifier = KB_STRING("org.other.bundle"), .name = KB_STRING("folder/a name with spaces.bin")
-	};
+	struct kbtest_request request = {A, .identifier = KB_STRING("org.other.bundle"),
+					 .name = KB_STRING("folder/a name with spaces.bin")};
 	struct kb_record record;
 
 	ASSERT_EQ(0, kb_request_with(&self->kb, &request));
@@ -141,7 +140,7 @@ TEST_F(kext, T_031_owner_is_stopped)
 
 TEST_F(kext, T_034_unknown_bundle_is_the_daemons_business)
 {
-	struct kbtest_request request = { A, .identifier = KB_STRING("org.nobody.knows") };
+	struct kbtest_request request = {A, .identifier = KB_STRING("org.nobody.knows")};
 	struct kbtest_event event;
 	struct kb_record record;
 
@@ -156,7 +155,7 @@ TEST_F(kext, T_034_unknown_bundle_is_the_daemons_business)
 
 TEST_F(kext, T_035_request_belongs_to_the_kext_of_the_callback)
 {
-	struct kbtest_request request = { A, .identifier = KB_STRING(ID_B) };
+	struct kbtest_request request = {A, .identifier = KB_STRING(ID_B)};
 	struct kextbridge_kext a, b;
 	struct kbtest_event event;
 	struct kb_record record;
@@ -185,7 +184,7 @@ static char *name_of(char *buffer, size_t length)
 TEST_F(kext, T_036_long_names)
 {
 	static char text[300001];
-	struct kbtest_request longest = { A, .name = KB_STRING(name_of(text, 1023)) };
+	struct kbtest_request longest = {A, .name = KB_STRING(name_of(text, 1023))};
 	struct kb_record record;
 
 	ASSERT_EQ(0, kb_request_with(&self->kb, &longest));
@@ -202,7 +201,7 @@ TEST_F(kext, T_036_long_names)
 TEST_F(kext, T_036_longest_names_of_all)
 {
 	static char text[4097];
-	struct kbtest_request longest = { A };
+	struct kbtest_request longest = {A};
 	struct kb_record record;
 
 	ASSERT_EQ(0, kb_param("max_name", "100000"));
@@ -217,8 +216,8 @@ TEST_F(kext, T_036_longest_names_of_all)
 
 TEST_F(kext, T_020_limit_of_pending_requests)
 {
-	struct kbtest_request request = { A, .context = 1, .count = 11 };
-	struct kbtest_cancel all = { A, .flags = KBTEST_CANCEL_ALL };
+	struct kbtest_request request = {A, .context = 1, .count = 11};
+	struct kbtest_cancel all = {A, .flags = KBTEST_CANCEL_ALL};
 	struct kextbridge_status before, after;
 
 	ASSERT_EQ(0, kb_insmod(B));

@@ -8,7 +8,7 @@
 
 TEST_F(bare, T_060_request_in_start_waits_for_its_end)
 {
-	struct kbtest_plan plan = { A, .flags = KBTEST_START_WAIT, .start_requests = 2 };
+	struct kbtest_plan plan = {A, .flags = KBTEST_START_WAIT, .start_requests = 2};
 	struct kbtest_event started, event;
 	struct kb_insmod insmod;
 	struct kb_record record;
@@ -37,7 +37,7 @@ TEST_F(bare, T_060_request_in_start_waits_for_its_end)
 
 TEST_F(bare, T_061_failed_start_drops_its_requests)
 {
-	struct kbtest_plan plan = { A, .flags = KBTEST_START_WAIT, .start_requests = 3, .start_result = 5 };
+	struct kbtest_plan plan = {A, .flags = KBTEST_START_WAIT, .start_requests = 3, .start_result = 5};
 	struct kextbridge_status before, after;
 	struct kb_record fetched, answered;
 	struct kb_insmod insmod;
@@ -69,29 +69,29 @@ TEST_F(bare, T_061_failed_start_drops_its_requests)
 }
 
 /* Three requests, one of them fetched; what ends them is `result`, and the stop function comes after. */
-#define EXPECT_FLUSHED(result_expected, driver)                                                             \
-	do {                                                                                                \
-		struct kbtest_event event_;                                                                 \
-		for (uint64_t i_ = 1; i_ <= 3; i_++) {                                                      \
-			ASSERT_TRUE(kb_event(&self->kb, 0, &event_, SOON_MS));                              \
-			ASSERT_EQ(KBTEST_CALLBACK, event_.type);                                            \
-			EXPECT_EQ(i_, event_.context);                                                      \
-			EXPECT_EQ(result_expected, event_.result);                                          \
-			EXPECT_EQ(0, event_.flags & (KBTEST_HAS_DATA | KBTEST_IN_STOP | KBTEST_IN_START));  \
-			EXPECT_EQ(0, event_.length);                                                        \
-			ASSERT_TRUE(kb_event(&self->kb, 0, &event_, SOON_MS));                              \
-			ASSERT_EQ(KBTEST_RETURN, event_.type);                                              \
-		}                                                                                           \
-		ASSERT_TRUE(kb_event(&self->kb, 0, &event_, SOON_MS));                                      \
-		EXPECT_EQ(KBTEST_STOP, event_.type);                                                        \
-		EXPECT_STREQ(driver, event_.kext);                                                          \
-		ASSERT_TRUE(kb_event(&self->kb, 0, &event_, SOON_MS));                                      \
-		EXPECT_EQ(KBTEST_STOPPED, event_.type);                                                     \
+#define EXPECT_FLUSHED(result_expected, driver)                                                           \
+	do {                                                                                              \
+		struct kbtest_event event_;                                                               \
+		for (uint64_t i_ = 1; i_ <= 3; i_++) {                                                    \
+			ASSERT_TRUE(kb_event(&self->kb, 0, &event_, SOON_MS));                            \
+			ASSERT_EQ(KBTEST_CALLBACK, event_.type);                                          \
+			EXPECT_EQ(i_, event_.context);                                                    \
+			EXPECT_EQ(result_expected, event_.result);                                        \
+			EXPECT_EQ(0, event_.flags &(KBTEST_HAS_DATA | KBTEST_IN_STOP | KBTEST_IN_START)); \
+			EXPECT_EQ(0, event_.length);                                                      \
+			ASSERT_TRUE(kb_event(&self->kb, 0, &event_, SOON_MS));                            \
+			ASSERT_EQ(KBTEST_RETURN, event_.type);                                            \
+		}                                                                                         \
+		ASSERT_TRUE(kb_event(&self->kb, 0, &event_, SOON_MS));                                    \
+		EXPECT_EQ(KBTEST_STOP, event_.type);                                                      \
+		EXPECT_STREQ(driver, event_.kext);                                                        \
+		ASSERT_TRUE(kb_event(&self->kb, 0, &event_, SOON_MS));                                    \
+		EXPECT_EQ(KBTEST_STOPPED, event_.type);                                                   \
 	} while (0)
 
 TEST_F(bare, T_062_rmmod_calls_pending_requests_back_first)
 {
-	struct kbtest_request request = { PLAIN, .count = 3, .context = 1 };
+	struct kbtest_request request = {PLAIN, .count = 3, .context = 1};
 	struct kb_record fetched;
 	struct kbtest_event event;
 
@@ -108,7 +108,7 @@ TEST_F(bare, T_062_rmmod_calls_pending_requests_back_first)
 
 TEST_F(bare, T_062_unload_result_stopping)
 {
-	struct kbtest_request request = { PLAIN, .count = 3, .context = 1 };
+	struct kbtest_request request = {PLAIN, .count = 3, .context = 1};
 	struct kbtest_event event;
 
 	ASSERT_EQ(0, kb_param("unload_result", "stopping"));
@@ -121,8 +121,8 @@ TEST_F(bare, T_062_unload_result_stopping)
 
 TEST_F(bare, T_063_no_callback_after_stop_has_begun)
 {
-	struct kbtest_plan plan = { PLAIN, .flags = KBTEST_STOP_WAIT };
-	struct kbtest_request request = { PLAIN, .count = 50, .flags = KBTEST_DO_SLEEP, .ms = 2 };
+	struct kbtest_plan plan = {PLAIN, .flags = KBTEST_STOP_WAIT};
+	struct kbtest_request request = {PLAIN, .count = 50, .flags = KBTEST_DO_SLEEP, .ms = 2};
 	struct kbtest_event event;
 	struct kb_record record;
 	int callbacks = 0;
@@ -151,7 +151,7 @@ TEST_F(bare, T_063_no_callback_after_stop_has_begun)
 
 TEST_F(bare, T_064_request_while_being_flushed)
 {
-	struct kbtest_request request = { PLAIN, .count = 3, .flags = KBTEST_DO_REQUEST, .chain = 1 };
+	struct kbtest_request request = {PLAIN, .count = 3, .flags = KBTEST_DO_REQUEST, .chain = 1};
 	struct kbtest_event event;
 
 	ASSERT_EQ(0, kb_insmod(PLAIN));
@@ -168,7 +168,7 @@ TEST_F(bare, T_064_request_while_being_flushed)
 
 TEST_F(kext, T_065_unload_calls_pending_requests_back)
 {
-	struct kbtest_request request = { A, .count = 3, .context = 1 };
+	struct kbtest_request request = {A, .count = 3, .context = 1};
 	struct kb_record record, unload_record;
 	struct kb_unload unload;
 	struct kbtest_event event;
@@ -194,8 +194,8 @@ TEST_F(kext, T_065_unload_calls_pending_requests_back)
 
 TEST_F(kext, T_065_if_idle_refuses_with_pending_requests)
 {
-	struct kbtest_request request = { A, .count = 3 };
-	struct kbtest_cancel all = { A, .flags = KBTEST_CANCEL_ALL };
+	struct kbtest_request request = {A, .count = 3};
+	struct kbtest_cancel all = {A, .flags = KBTEST_CANCEL_ALL};
 	struct kextbridge_kext kext;
 
 	ASSERT_EQ(0, kb_request_with(&self->kb, &request));
@@ -247,7 +247,7 @@ TEST_F(kext, T_066_autounload_waits_for_pending_requests)
 
 TEST_F(kext, T_067_stop_refuses)
 {
-	struct kbtest_plan plan = { A, .stop_result = 5 };
+	struct kbtest_plan plan = {A, .stop_result = 5};
 	struct kbtest_event event;
 	struct kextbridge_kext kext;
 	struct kb_record record;
@@ -270,7 +270,7 @@ TEST_F(kext, T_067_stop_refuses)
 
 TEST_F(kext, T_032_request_in_stop)
 {
-	struct kbtest_plan plan = { A, .flags = KBTEST_STOP_REQUEST };
+	struct kbtest_plan plan = {A, .flags = KBTEST_STOP_REQUEST};
 	struct kbtest_event event;
 
 	ASSERT_EQ(0, kb_plan(&self->kb, &plan));
@@ -282,7 +282,7 @@ TEST_F(kext, T_032_request_in_stop)
 
 TEST_F(kext, T_033_request_after_stop_refused)
 {
-	struct kbtest_plan plan = { A, .flags = KBTEST_STOP_REQUEST, .stop_result = 5 };
+	struct kbtest_plan plan = {A, .flags = KBTEST_STOP_REQUEST, .stop_result = 5};
 	struct kbtest_event event;
 	struct kb_record record;
 
@@ -325,9 +325,9 @@ TEST_F(kext, T_068_kext_that_could_not_be_deleted_starts_again)
 
 TEST_F(kext, T_069_callbacks_overlap_neither_start_nor_stop)
 {
-	struct kbtest_plan plan = { A, .start_requests = 3, .flags = KBTEST_START_WAIT };
-	struct kbtest_request request = { A, .count = 5, .flags = KBTEST_DO_SLEEP, .ms = 1 };
-	struct kb_server server = { .unload_result = kOSKextReturnInUse };
+	struct kbtest_plan plan = {A, .start_requests = 3, .flags = KBTEST_START_WAIT};
+	struct kbtest_request request = {A, .count = 5, .flags = KBTEST_DO_SLEEP, .ms = 1};
+	struct kb_server server = {.unload_result = kOSKextReturnInUse};
 	struct kbtest_event event;
 	unsigned int callbacks = 0;
 
@@ -349,7 +349,7 @@ TEST_F(kext, T_069_callbacks_overlap_neither_start_nor_stop)
 
 TEST_F(bare, T_070_rmmod_waits_for_a_running_callback)
 {
-	struct kbtest_request request = { PLAIN, .flags = KBTEST_DO_WAIT };
+	struct kbtest_request request = {PLAIN, .flags = KBTEST_DO_WAIT};
 	struct kbtest_event event, returned;
 	struct kb_record record;
 	int status;

@@ -16,7 +16,7 @@ FIXTURE(reply)
 
 FIXTURE_SETUP(reply)
 {
-	struct kbtest_request request = { A, .max_length = 100000 };
+	struct kbtest_request request = {A, .max_length = 100000};
 	struct kb_record record;
 
 	ASSERT_EQ(0, kb_setup(&self->kb, A, NULL));
@@ -38,10 +38,10 @@ FIXTURE_TEARDOWN(reply)
 	EXPECT_EQ(0, kb_teardown(&self->kb));
 }
 
-#define EXPECT_STATUS(expected, ...)                                               \
-	do {                                                                       \
-		struct kextd_reply bad_ = { .id = self->id, __VA_ARGS__ };         \
-		EXPECT_EQ(expected, kb_reply_raw(self->kb.daemon, &bad_));         \
+#define EXPECT_STATUS(expected, ...)                                       \
+	do {                                                               \
+		struct kextd_reply bad_ = {.id = self->id, __VA_ARGS__};   \
+		EXPECT_EQ(expected, kb_reply_raw(self->kb.daemon, &bad_)); \
 	} while (0)
 
 TEST_F(reply, T_085_unknown_id)
@@ -76,7 +76,7 @@ TEST_F(reply, T_086_no_id_or_no_result)
 TEST_F(kext, T_087_second_reply)
 {
 	struct kextd_reply both[2] = {};
-	struct kextd_exchange args = { .replies = KB_STRING(both), .reply_count = 2 };
+	struct kextd_exchange args = {.replies = KB_STRING(both), .reply_count = 2};
 	struct kb_record record;
 	struct kbtest_event event;
 
@@ -130,7 +130,7 @@ TEST_F(kext, T_087_replies_from_two_threads)
 		ASSERT_EQ(0, kb_request(&self->kb, A, "one", i, NULL));
 		FETCH(&record, "one");
 		for (int j = 0; j < 2; j++)
-			twins[j] = (struct twin){ &barrier, self->kb.daemon, record.head.id, 1 };
+			twins[j] = (struct twin){&barrier, self->kb.daemon, record.head.id, 1};
 		ASSERT_EQ(0, pthread_create(&thread, NULL, reply_as_twin, &twins[0]));
 		reply_as_twin(&twins[1]);
 		pthread_join(thread, NULL);
@@ -184,12 +184,12 @@ static int temporary(const char *path, int flags, off_t size)
 }
 
 /* Refuses the descriptor, and closes it. */
-#define EXPECT_FD_STATUS(expected, fd)                                                   \
-	do {                                                                             \
-		int fd_ = fd;                                                            \
-		ASSERT_GE(fd_, 0);                                                       \
-		EXPECT_EQ(expected, kb_reply_fd(self->kb.daemon, self->id, fd_));        \
-		close(fd_);                                                              \
+#define EXPECT_FD_STATUS(expected, fd)                                            \
+	do {                                                                      \
+		int fd_ = fd;                                                     \
+		ASSERT_GE(fd_, 0);                                                \
+		EXPECT_EQ(expected, kb_reply_fd(self->kb.daemon, self->id, fd_)); \
+		close(fd_);                                                       \
 	} while (0)
 
 TEST_F(reply, T_090_descriptors_that_are_no_payload)
@@ -306,18 +306,18 @@ static int check_sizes(int fd, unsigned long command, const void *good, uint32_t
 	uint32_t size;
 	int err;
 
-#define TRY(given, tail, expected)                                                             \
-	do {                                                                                   \
-		memset(page, 0, sizeof(page));                                                 \
-		memcpy(page, good, known);                                                     \
-		page[(given)-1 > known ? (given)-1 : known] = tail;                            \
-		size = given;                                                                  \
-		memcpy(page, &size, 4);                                                        \
-		err = ioctl(fd, command, page) ? errno : 0;                                    \
-		if (err != (expected)) {                                                       \
+#define TRY(given, tail, expected)                                                                  \
+	do {                                                                                        \
+		memset(page, 0, sizeof(page));                                                      \
+		memcpy(page, good, known);                                                          \
+		page[(given)-1 > known ? (given)-1 : known] = tail;                                 \
+		size = given;                                                                       \
+		memcpy(page, &size, 4);                                                             \
+		err = ioctl(fd, command, page) ? errno : 0;                                         \
+		if (err != (expected)) {                                                            \
 			printf("# size %u of %u, tail %d: %s\n", size, known, tail, strerror(err)); \
-			return 1;                                                              \
-		}                                                                              \
+			return 1;                                                                   \
+		}                                                                                   \
 	} while (0)
 
 	for (uint32_t smaller = 1; smaller < known; smaller++)
@@ -364,7 +364,7 @@ static int check_bits(int fd, unsigned long command, const void *good, uint32_t 
 
 TEST_F(kext, T_090_exchange_structure)
 {
-	struct kextd_exchange good = { .size = sizeof(good), .flags = KEXTD_EXCHANGE_NOWAIT };
+	struct kextd_exchange good = {.size = sizeof(good), .flags = KEXTD_EXCHANGE_NOWAIT};
 	struct kextd_exchange args;
 
 	EXPECT_EQ(0, check_sizes(self->kb.daemon, KEXTD_IOC_EXCHANGE, &good, sizeof(good), 0));
@@ -394,8 +394,8 @@ TEST_F(kext, T_090_exchange_structure)
 
 TEST_F(kext, T_090_list_and_status_structures)
 {
-	struct kextbridge_list list = { .size = sizeof(list) };
-	struct kextbridge_status status = { .size = sizeof(status) };
+	struct kextbridge_list list = {.size = sizeof(list)};
+	struct kextbridge_status status = {.size = sizeof(status)};
 
 	EXPECT_EQ(0, check_sizes(self->kb.control, KEXTBRIDGE_IOC_LIST, &list, sizeof(list), 0));
 	EXPECT_REFUSED_BITS(self->kb.control, KEXTBRIDGE_IOC_LIST, list, flags, 0);
@@ -411,8 +411,8 @@ TEST_F(kext, T_090_list_and_status_structures)
 
 TEST_F(kext, T_090_request_and_result_structures)
 {
-	struct kextbridge_request request = { .size = sizeof(request) };
-	struct kextbridge_result result = { .size = sizeof(result), .flags = KEXTBRIDGE_RESULT_NOWAIT, .tag = 12345 };
+	struct kextbridge_request request = {.size = sizeof(request)};
+	struct kextbridge_result result = {.size = sizeof(result), .flags = KEXTBRIDGE_RESULT_NOWAIT, .tag = 12345};
 
 	/* Empty strings: the call is fine, its result is InvalidArgument. */
 	EXPECT_EQ(0, check_sizes(self->kb.control, KEXTBRIDGE_IOC_REQUEST, &request, sizeof(request), 0));
@@ -436,10 +436,10 @@ TEST_F(kext, T_090_request_and_result_structures)
 
 TEST_F(kext, T_090_tag_structure)
 {
-	static const unsigned long commands[] = { KEXTBRIDGE_IOC_CANCEL, KEXTBRIDGE_IOC_RETAIN, KEXTBRIDGE_IOC_RELEASE,
-						  KEXTBRIDGE_IOC_UNLOAD };
-	struct kextbridge_tag nothing = { .size = sizeof(nothing), .tag = 0x7ffffff0 };
-	struct kextbridge_tag mine = { .size = sizeof(mine), .tag = kb_tag(&self->kb, A) };
+	static const unsigned long commands[] = {KEXTBRIDGE_IOC_CANCEL, KEXTBRIDGE_IOC_RETAIN, KEXTBRIDGE_IOC_RELEASE,
+						 KEXTBRIDGE_IOC_UNLOAD};
+	struct kextbridge_tag nothing = {.size = sizeof(nothing), .tag = 0x7ffffff0};
+	struct kextbridge_tag mine = {.size = sizeof(mine), .tag = kb_tag(&self->kb, A)};
 	struct kextbridge_kext kext;
 
 	for (int i = 0; i < 4; i++) {
@@ -458,7 +458,7 @@ TEST_F(kext, T_090_tag_structure)
 
 TEST_F(kext, T_090_load_structure)
 {
-	struct kextbridge_load load = { .size = sizeof(load) };
+	struct kextbridge_load load = {.size = sizeof(load)};
 
 	EXPECT_EQ(0, check_sizes(self->kb.control, KEXTBRIDGE_IOC_LOAD, &load, sizeof(load), 0));
 	EXPECT_REFUSED_BITS(self->kb.control, KEXTBRIDGE_IOC_LOAD, load, flags, KEXTBRIDGE_LOAD_WAIT);
@@ -471,16 +471,16 @@ TEST_F(kext, T_090_load_structure)
 
 /* ---- fetching into buffers that are not what they seem */
 
-#define EXPECT_IN_ORDER(count)                                                    \
-	do {                                                                      \
-		for (int i_ = 0; i_ < (count); i_++) {                            \
-			struct kb_record record_;                                 \
-			char name_[8];                                            \
-			snprintf(name_, sizeof(name_), "%d", i_);                 \
-			FETCH(&record_, name_);                                   \
+#define EXPECT_IN_ORDER(count)                                                       \
+	do {                                                                         \
+		for (int i_ = 0; i_ < (count); i_++) {                               \
+			struct kb_record record_;                                    \
+			char name_[8];                                               \
+			snprintf(name_, sizeof(name_), "%d", i_);                    \
+			FETCH(&record_, name_);                                      \
 			ASSERT_EQ(0, kb_reply(self->kb.daemon, record_.head.id, 0)); \
-		}                                                                 \
-		NOTHING_TO_FETCH();                                               \
+		}                                                                    \
+		NOTHING_TO_FETCH();                                                  \
 	} while (0)
 
 static int numbered(struct kb *kb, int count)
@@ -498,8 +498,8 @@ static int numbered(struct kb *kb, int count)
 TEST_F(kext, T_089_buffer_too_small_for_the_first_record)
 {
 	static uint64_t buffer[512];
-	struct kextd_exchange args = { .flags = KEXTD_EXCHANGE_NOWAIT, .max_requests = 10, .requests = KB_STRING(buffer),
-				       .requests_size = 8 };
+	struct kextd_exchange args = {
+		.flags = KEXTD_EXCHANGE_NOWAIT, .max_requests = 10, .requests = KB_STRING(buffer), .requests_size = 8};
 	uint32_t needed;
 
 	ASSERT_EQ(0, numbered(&self->kb, 3));
@@ -522,7 +522,7 @@ TEST_F(kext, T_089_buffer_too_small_for_the_first_record)
 TEST_F(kext, T_089_fault_puts_everything_back_in_order)
 {
 	char *pages = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct kextd_exchange args = { .flags = KEXTD_EXCHANGE_NOWAIT, .max_requests = 40, .requests_size = 4096 };
+	struct kextd_exchange args = {.flags = KEXTD_EXCHANGE_NOWAIT, .max_requests = 40, .requests_size = 4096};
 
 	ASSERT_NE(MAP_FAILED, pages);
 	ASSERT_EQ(0, munmap(pages + 4096, 4096));
@@ -557,8 +557,11 @@ TEST_F(kext, T_089_structure_that_cannot_be_written)
 
 	ASSERT_NE(MAP_FAILED, page);
 	ASSERT_EQ(0, numbered(&self->kb, 5));
-	*args = (struct kextd_exchange){ .size = sizeof(*args), .flags = KEXTD_EXCHANGE_NOWAIT, .max_requests = 5,
-					 .requests = KB_STRING(buffer), .requests_size = sizeof(buffer) };
+	*args = (struct kextd_exchange){.size = sizeof(*args),
+					.flags = KEXTD_EXCHANGE_NOWAIT,
+					.max_requests = 5,
+					.requests = KB_STRING(buffer),
+					.requests_size = sizeof(buffer)};
 	ASSERT_EQ(0, mprotect(page, 4096, PROT_READ));
 	EXPECT_EQ(-1, ioctl(self->kb.daemon, KEXTD_IOC_EXCHANGE, args));
 	EXPECT_EQ(EFAULT, errno);
@@ -585,9 +588,13 @@ TEST_F(kext, T_091_poll_of_the_daemons_node)
 
 TEST_F(kext, T_091_poll_of_the_programs_node)
 {
-	struct kextbridge_request request = { .size = sizeof(request), .identifier = KB_STRING("x"), .identifier_size = 1,
-					      .name = KB_STRING("y"), .name_size = 1 };
-	struct kextbridge_result result = { .size = sizeof(result), .flags = KEXTBRIDGE_RESULT_NOWAIT, .tag = TAG_INVALID };
+	struct kextbridge_request request = {.size = sizeof(request),
+					     .identifier = KB_STRING("x"),
+					     .identifier_size = 1,
+					     .name = KB_STRING("y"),
+					     .name_size = 1};
+	struct kextbridge_result result = {
+		.size = sizeof(result), .flags = KEXTBRIDGE_RESULT_NOWAIT, .tag = TAG_INVALID};
 	struct kextbridge_status status;
 	struct kb_record record;
 	char data[16] = "";
@@ -637,7 +644,7 @@ TEST_F_TIMEOUT(kext, T_090_random_bytes, 60)
 	static struct kextd_request buffer[512];
 	static struct kextd_reply replies[8];
 	uint64_t end = kb_now_ns() + 5 * 1000000000ull;
-	struct kbtest_cancel all = { A, .flags = KBTEST_CANCEL_ALL };
+	struct kbtest_cancel all = {A, .flags = KBTEST_CANCEL_ALL};
 	struct kbtest_event event;
 	struct kb_record record;
 	unsigned int calls = 0;

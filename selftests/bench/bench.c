@@ -487,10 +487,10 @@ static void measure_all(void)
 	measure_flight("callback_32", 32, 32000, none);
 	measure_flight("callback_1_1k", 1, 4000, kib);
 	measure_flight("callback_32_1k", 32, 32000, kib);
-	measure_flight("callback_1m", 1, 40, mib);
-	measure_flight("callback_1m_fd", 1, 40, file);
-	measure_flight("callback_16m", 1, 4, mib16);
-	measure_flight("callback_16m_fd", 1, 4, file16);
+	measure_flight("callback_1m", 1, 80, mib);
+	measure_flight("callback_1m_fd", 1, 80, file);
+	measure_flight("callback_16m", 1, 12, mib16);
+	measure_flight("callback_16m_fd", 1, 12, file16);
 	measure_pending();
 	close(file.fd);
 	close(file16.fd);

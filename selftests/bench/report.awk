@@ -60,11 +60,22 @@ function row(label, key, of,    ratio, extra) {
 }
 
 function add_json(label, key, of, ratio) {
-	rows = rows (rows ? ",\n" : "") sprintf("  {\"key\": \"%s\", \"label\": \"%s\", \"runs\": [%.2f, %.2f, %.2f], \"min\": %.2f, \"spread_percent\": %.2f",
-		key, label, value[key, 1], value[key, 2], value[key, 3], least[key], spread[key])
+	if (!(key in labels)) {
+		labels[key] = label
+		keys[++key_count] = key
+	}
 	if (ratio != "-")
-		rows = rows sprintf(", \"floor\": \"%s\", \"ratio\": %.3f", of, ratio)
-	rows = rows "}"
+		ratios[key] = ratios[key] (ratios[key] ? ", " : "") sprintf("\"%s\": %.3f", of, ratio)
+}
+
+function json_rows(    i, key, rows) {
+	for (i = 1; i <= key_count; i++) {
+		key = keys[i]
+		rows = rows (rows ? ",\n" : "") sprintf("  {\"key\": \"%s\", \"label\": \"%s\", \"runs\": [%.2f, %.2f, %.2f], " \
+			"\"min\": %.2f, \"spread_percent\": %.2f, \"ratio\": {%s}}", key, labels[key],
+			value[key, 1], value[key, 2], value[key, 3], least[key], spread[key], ratios[key])
+	}
+	return rows
 }
 
 function goal(name, text, met) {
@@ -146,7 +157,7 @@ function report() {
 	goal("G3", sprintf("32 in flight: %d, %.2f x the floor's 32 in flight of %d (goal <= 1.5 x)",
 		least["callback_32"], ratio, least["floor_block_32"]), ratio <= 1.5)
 	most = most_of(cancels, 8)
-	goal("G10", sprintf("cancel, any order, 1 to 100 000 pending: at most %d (goal <= 400)", most), most <= 400)
+	goal("G10", sprintf("cancel, any order, 1 to 100 000 pending, RCU's part included: at most %d (goal <= 400)", most), most <= 400)
 	split("memory_32 memory_64 memory_96", memories, " ")
 	most = most_of(memories, 3)
 	goal("G15", sprintf("memory per pending request: %d, %d, %d bytes besides names of 32, 64, 96 (goal <= 192)",
@@ -163,6 +174,6 @@ function report() {
 END {
 	report()
 	printf "{\"kernel\": \"%s\", \"ok\": %s, \"figures\": [\n%s\n], \"goals\": [\n%s\n]}\n", release,
-		failed ? "false" : "true", rows, goals > json
+		failed ? "false" : "true", json_rows(), goals > json
 	exit failed
 }

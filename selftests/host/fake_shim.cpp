@@ -71,6 +71,7 @@ void may_sleep(const char *where)
 struct MomentHook {
 	std::atomic<bool> set{false};
 	std::atomic<int> skip{0};
+	std::atomic<int> running{0};
 	std::mutex mutex;
 	std::function<void()> what;
 };
@@ -81,16 +82,20 @@ void moment(fake::Moment which)
 	MomentHook &hook = moment_hooks[static_cast<int>(which)];
 	std::function<void()> what;
 
-	if (!hook.set.load(std::memory_order_relaxed) || hook.skip.fetch_sub(1) > 0 || !hook.set.exchange(false))
+	if (!hook.set.load(std::memory_order_relaxed))
 		return;
-	{
-		std::lock_guard lock(hook.mutex);
+	hook.running++;
+	if (hook.skip.fetch_sub(1) <= 0 && hook.set.exchange(false)) {
+		{
+			std::lock_guard lock(hook.mutex);
 
-		what = std::move(hook.what);
-		hook.what = nullptr;
+			what = std::move(hook.what);
+			hook.what = nullptr;
+		}
+		if (what)
+			what();
 	}
-	if (what)
-		what();
+	hook.running--;
 }
 
 // An inaccessible thing of the kernel's type, as what it is here.
@@ -1729,11 +1734,16 @@ void close_fd(int fd)
 void at_next(Moment moment, std::function<void()> what, int skip)
 {
 	MomentHook &hook = moment_hooks[static_cast<int>(moment)];
-	std::lock_guard lock(hook.mutex);
+	{
+		std::lock_guard lock(hook.mutex);
 
-	hook.what = std::move(what);
-	hook.skip = skip;
-	hook.set = static_cast<bool>(hook.what);
+		hook.what = std::move(what);
+		hook.skip = skip;
+		hook.set = static_cast<bool>(hook.what);
+	}
+	// Taken back: afterwards it does not run any more.
+	while (!hook.set && hook.running)
+		std::this_thread::yield();
 }
 
 void xa_always_allocates(bool on)

@@ -83,6 +83,7 @@ Kext::Kext(const std::string &identifier, u32 kext_flags, const char *version) :
 
 Kext::~Kext()
 {
+	closing_ = true;
 	if (loaded_)
 		rmmod_force();
 	kexts[slot_] = nullptr;
@@ -106,8 +107,8 @@ int Kext::insmod()
 	}
 	int err = kextbridge_kext_init(&info, &module, flags);
 
-	load_tag = info.id;
 	if (err) {
+		load_tag = kOSKextInvalidLoadTag;
 		std::lock_guard lock(modules_mutex);
 
 		modules.erase(name);
@@ -178,7 +179,11 @@ OSReturn Kext::cancel_nowait(OSKextRequestTag tag, void **context)
 
 u32 Kext::cancel_all(void (*cancelled)(OSKextRequestTag, void *, void *), void *arg)
 {
-	return kextbridge_cancel_requests(&info, cancelled, arg);
+	// A driver's threads are gone when its module is; the tests' may be late.
+	kmod_info_t caller{};
+
+	caller.id = load_tag;
+	return kextbridge_cancel_requests(&caller, cancelled, arg);
 }
 
 void Kext::run_callback(OSKextRequestTag tag, OSReturn result, const void *data, u32 length, void *context)
@@ -195,7 +200,7 @@ void Kext::run_callback(OSKextRequestTag tag, OSReturn result, const void *data,
 
 	if (data)
 		call.data = std::string(static_cast<const char *>(data), length);
-	if (on_callback)
+	if (on_callback && !closing_)
 		on_callback(call);
 	if (data && memcmp(data, call.data->data(), length))
 		fake::bug("the payload changed during the callback");
@@ -215,7 +220,8 @@ kern_return_t Kext::run_start()
 	if (fake::atomic_depth())
 		fake::bug("a start function with a lock held");
 	starts++;
-	kern_return_t result = start ? start() : KERN_SUCCESS;
+	load_tag = info.id;
+	kern_return_t result = start && !closing_ ? start() : KERN_SUCCESS;
 
 	in_start = false;
 	return result;
@@ -228,7 +234,7 @@ kern_return_t Kext::run_stop()
 	if (fake::atomic_depth())
 		fake::bug("a stop function with a lock held");
 	stops++;
-	kern_return_t result = stop ? stop() : KERN_SUCCESS;
+	kern_return_t result = stop && !closing_ ? stop() : KERN_SUCCESS;
 
 	in_stop = false;
 	return result;

@@ -42,7 +42,8 @@ class Kext {
 	static constexpr int max_kexts = 40;
 
 	explicit Kext(const std::string &identifier = "", u32 flags = 0, const char *version = "1.0");
-	// A module that is still there is removed by force.
+	// A module that is still there is removed by force; its routines do nothing more of their own then, because what
+	// they refer to may be gone.
 	~Kext();
 	Kext(const Kext &) = delete;
 
@@ -61,7 +62,7 @@ class Kext {
 	u32 cancel_all(void (*cancelled)(OSKextRequestTag, void *, void *) = nullptr, void *arg = nullptr);
 	OSReturn retain() { return OSKextRetainKextWithLoadTag(tag()); }
 	OSReturn release() { return OSKextReleaseKextWithLoadTag(tag()); }
-	u32 tag() const { return info.id; }
+	u32 tag() const { return load_tag; }
 	int state() const { return host_kext_state(load_tag); }
 	bool is_loaded() const { return loaded_; }
 
@@ -84,7 +85,8 @@ class Kext {
 	std::atomic<size_t> finished_calls{0};
 
 	kmod_info_t info{};
-	u32 load_tag = kOSKextInvalidLoadTag; // the last one it had
+	// The last one it had. (info.id is the core's to change while the module leaves.)
+	std::atomic<u32> load_tag{kOSKextInvalidLoadTag};
 	::module module;
 	const u32 flags;
 
@@ -96,6 +98,7 @@ class Kext {
       private:
 	int slot_;
 	std::atomic<bool> loaded_{false};
+	std::atomic<bool> closing_{false};
 	std::mutex mutex_;
 	std::condition_variable changed_;
 	std::vector<Call> calls_;

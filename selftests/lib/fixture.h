@@ -55,17 +55,17 @@ FIXTURE_TEARDOWN(bare)
 }
 
 /* The resource that the daemon is asked for next, by its name. */
-#define FETCH(record, expected_name)                                         \
-	do {                                                                 \
-		ASSERT_EQ(0, kb_fetch(self->kb.daemon, record, SOON_MS));    \
-		ASSERT_EQ(KEXTD_RESOURCE, (record)->head.kind);              \
-		ASSERT_STREQ(expected_name, (record)->name);                 \
+#define FETCH(record, expected_name)                                      \
+	do {                                                              \
+		ASSERT_EQ(0, kb_fetch(self->kb.daemon, record, SOON_MS)); \
+		ASSERT_EQ(KEXTD_RESOURCE, (record)->head.kind);           \
+		ASSERT_STREQ(expected_name, (record)->name);              \
 	} while (0)
 
-#define NOTHING_TO_FETCH()                                                                   \
-	do {                                                                                 \
-		struct kb_record nothing_;                                                   \
-		ASSERT_EQ(EAGAIN, kb_fetch(self->kb.daemon, &nothing_, NEVER_MS));           \
+#define NOTHING_TO_FETCH()                                                         \
+	do {                                                                       \
+		struct kb_record nothing_;                                         \
+		ASSERT_EQ(EAGAIN, kb_fetch(self->kb.daemon, &nothing_, NEVER_MS)); \
 	} while (0)
 
 #endif

@@ -90,12 +90,14 @@ const char *kb_program_dir(void)
 
 int kb_insmod(const char *module)
 {
-	const char *dir = getenv("KB_DRIVERS");
+	static const char *const folders[] = {"", "drivers/"};
 	char path[4200];
-	int fd, err;
+	int fd = -1, err;
 
-	snprintf(path, sizeof(path), "%s/%s.ko", dir ? dir : kb_program_dir(), module);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	for (int i = 0; i < 2 && fd < 0; i++) {
+		snprintf(path, sizeof(path), "%s/%s%s.ko", kb_program_dir(), folders[i], module);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+	}
 	if (fd < 0)
 		return trouble(errno, path);
 	err = syscall(SYS_finit_module, fd, "", 0) < 0 ? errno : 0;
@@ -213,7 +215,7 @@ int kb_open_daemon(void)
 
 bool kb_poll(int fd, short events, int timeout_ms)
 {
-	struct pollfd poller = { .fd = fd, .events = events };
+	struct pollfd poller = {.fd = fd, .events = events};
 
 	return poll(&poller, 1, timeout_ms) == 1 && (poller.revents & events);
 }
@@ -268,7 +270,7 @@ int kb_fetch(int daemon, struct kb_record *record, int timeout_ms)
 
 int kb_reply_raw(int daemon, struct kextd_reply *reply)
 {
-	struct kextd_exchange args = { .replies = KB_STRING(reply), .reply_count = 1 };
+	struct kextd_exchange args = {.replies = KB_STRING(reply), .reply_count = 1};
 	int err;
 
 	reply->status = 1;
@@ -278,7 +280,7 @@ int kb_reply_raw(int daemon, struct kextd_reply *reply)
 
 int kb_reply(int daemon, uint64_t id, OSReturn result)
 {
-	struct kextd_reply reply = { .id = id, .result = result, .flags = KEXTD_REPLY_RESULT };
+	struct kextd_reply reply = {.id = id, .result = result, .flags = KEXTD_REPLY_RESULT};
 
 	return kb_reply_raw(daemon, &reply);
 }
@@ -298,7 +300,7 @@ int kb_reply_data(int daemon, uint64_t id, OSReturn result, const void *data, ui
 
 int kb_reply_fd(int daemon, uint64_t id, int fd)
 {
-	struct kextd_reply reply = { .id = id, .flags = KEXTD_REPLY_RESULT | KEXTD_REPLY_FD, .fd = fd };
+	struct kextd_reply reply = {.id = id, .flags = KEXTD_REPLY_RESULT | KEXTD_REPLY_FD, .fd = fd};
 
 	return kb_reply_raw(daemon, &reply);
 }
@@ -321,9 +323,9 @@ static void serve_one(struct kb_server *server, const struct kb_record *record)
 		server->unloads++;
 		err = server->unload_result ? 0 : kb_rmmod(record->name);
 		kb_reply(server->daemon, record->head.id,
-			 server->unload_result	    ? server->unload_result :
+			 server->unload_result ? server->unload_result :
 			 !err || err == ENOENT ? kOSReturnSuccess :
-						      kOSKextReturnInUse);
+						 kOSKextReturnInUse);
 		break;
 	case KEXTD_CANCEL:
 		server->cancels++;
@@ -335,8 +337,8 @@ static void *serve(void *arg)
 {
 	struct kb_server *server = arg;
 	static __thread struct kb_record record;
-	struct pollfd pollers[2] = { { .fd = server->daemon, .events = POLLIN },
-				     { .fd = server->wake[0], .events = POLLIN } };
+	struct pollfd pollers[2] = {{.fd = server->daemon, .events = POLLIN},
+				    {.fd = server->wake[0], .events = POLLIN}};
 
 	while (poll(pollers, 2, -1) > 0 && !pollers[1].revents)
 		if (!kb_fetch(server->daemon, &record, 0))
@@ -368,7 +370,7 @@ bool kb_status(struct kb *kb, struct kextbridge_status *status)
 
 static uint32_t list(int control, struct kextbridge_kext *kexts, uint32_t room)
 {
-	struct kextbridge_list args = { .size = sizeof(args), .kexts = KB_STRING(kexts), .count = room };
+	struct kextbridge_list args = {.size = sizeof(args), .kexts = KB_STRING(kexts), .count = room};
 
 	return call(control, KEXTBRIDGE_IOC_LIST, &args) ? 0 : args.count;
 }
@@ -395,7 +397,7 @@ uint32_t kb_tag(struct kb *kb, const char *module)
 
 int kb_tag_call(int control, unsigned long command, uint32_t tag, uint32_t flags)
 {
-	struct kextbridge_tag args = { .size = sizeof(args), .flags = flags, .tag = tag, .result = 1 };
+	struct kextbridge_tag args = {.size = sizeof(args), .flags = flags, .tag = tag, .result = 1};
 	int err = call(control, command, &args);
 
 	return err ? err : args.result;
@@ -453,7 +455,7 @@ static void *unload(void *arg)
 
 int kb_unload_begin(struct kb_unload *unload_args, struct kb *kb, const char *module, uint32_t flags)
 {
-	*unload_args = (struct kb_unload){ .control = kb->control, .tag = kb_tag(kb, module), .flags = flags };
+	*unload_args = (struct kb_unload){.control = kb->control, .tag = kb_tag(kb, module), .flags = flags};
 	return pthread_create(&unload_args->thread, NULL, unload, unload_args);
 }
 
@@ -471,7 +473,7 @@ bool kb_event(struct kb *kb, uint32_t type, struct kbtest_event *event, unsigned
 
 	for (;;) {
 		uint64_t now = kb_now_ns();
-		struct kbtest_wait wait = { .seq = kb->seen, .timeout_ms = now < until ? (until - now) / 1000000 : 0 };
+		struct kbtest_wait wait = {.seq = kb->seen, .timeout_ms = now < until ? (until - now) / 1000000 : 0};
 		int err = call(kb->bench, KBTEST_IOC_WAIT, &wait);
 
 		if (err)
@@ -510,7 +512,7 @@ int kb_request_with(struct kb *kb, struct kbtest_request *args)
 
 int kb_request(struct kb *kb, const char *kext, const char *name, uint64_t context, uint32_t *tag)
 {
-	struct kbtest_request args = { .name = KB_STRING(name), .context = context };
+	struct kbtest_request args = {.name = KB_STRING(name), .context = context};
 	int result;
 
 	snprintf(args.kext, sizeof(args.kext), "%s", kext);
@@ -529,7 +531,7 @@ int kb_cancel_with(struct kb *kb, struct kbtest_cancel *args)
 
 int kb_cancel(struct kb *kb, const char *kext, uint32_t tag, uint64_t *context)
 {
-	struct kbtest_cancel args = { .tag = tag, .flags = context ? 0 : KBTEST_CANCEL_NO_OUT };
+	struct kbtest_cancel args = {.tag = tag, .flags = context ? 0 : KBTEST_CANCEL_NO_OUT};
 	int result;
 
 	snprintf(args.kext, sizeof(args.kext), "%s", kext);
@@ -560,21 +562,21 @@ int kb_call(struct kb *kb, struct kbtest_call *args)
 
 int kb_kpi_load(struct kb *kb, const char *identifier)
 {
-	struct kbtest_call args = { .op = KBTEST_LOAD, .identifier = KB_STRING(identifier) };
+	struct kbtest_call args = {.op = KBTEST_LOAD, .identifier = KB_STRING(identifier)};
 
 	return kb_call(kb, &args);
 }
 
 int kb_kpi_retain(struct kb *kb, uint32_t load_tag)
 {
-	struct kbtest_call args = { .op = KBTEST_RETAIN, .load_tag = load_tag, .count = 1 };
+	struct kbtest_call args = {.op = KBTEST_RETAIN, .load_tag = load_tag, .count = 1};
 
 	return kb_call(kb, &args);
 }
 
 int kb_kpi_release(struct kb *kb, uint32_t load_tag)
 {
-	struct kbtest_call args = { .op = KBTEST_RELEASE, .load_tag = load_tag, .count = 1 };
+	struct kbtest_call args = {.op = KBTEST_RELEASE, .load_tag = load_tag, .count = 1};
 
 	return kb_call(kb, &args);
 }
@@ -675,8 +677,8 @@ int kb_setup(struct kb *kb, ...)
 	va_list modules;
 	int err = 0;
 
-	*kb = (struct kb){ .bench = -1, .control = -1, .daemon = -1 };
-	if (!kb_is_loaded("kextbridge"))
+	*kb = (struct kb){.bench = -1, .control = -1, .daemon = -1};
+	if (!kb_is_loaded("kextbridge") && system("modprobe -q kextbridge"))
 		err = kb_insmod("kextbridge");
 	if (!err && !kb_is_loaded("kbtest"))
 		err = kb_insmod("kbtest");

@@ -24,9 +24,9 @@
 /* ---- everything at once: what a fixture holds */
 
 struct kb {
-	int bench;   /* /dev/kbtest */
-	int control; /* /dev/kextbridge */
-	int daemon;  /* /dev/kextd, or -1 */
+	int bench;     /* /dev/kbtest */
+	int control;   /* /dev/kextbridge */
+	int daemon;    /* /dev/kextd, or -1 */
 	uint64_t seen; /* events that kb_event() has returned */
 };
 
@@ -50,7 +50,7 @@ uint32_t kb_random(void);
 
 /* ---- modules and parameters */
 
-int kb_insmod(const char *module); /* by its name, from the folder of the drivers; 0 or an errno */
+int kb_insmod(const char *module); /* from the program's folder, or drivers/ there; 0 or an errno */
 int kb_rmmod(const char *module);  /* delete_module with O_NONBLOCK */
 bool kb_is_loaded(const char *module);
 /* Changed until kb_teardown(). */
@@ -95,7 +95,7 @@ struct kb_server {
 	int daemon;
 	int wake[2];
 	OSReturn resource_result;
-	OSReturn unload_result; /* not 0: refuses to delete */
+	OSReturn unload_result;                          /* not 0: refuses to delete */
 	unsigned int resources, loads, unloads, cancels; /* how many it has seen */
 };
 int kb_serve(struct kb_server *server, int daemon);

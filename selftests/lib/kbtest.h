@@ -18,19 +18,19 @@
 /* ---- events: what happened to the kexts, in the order in which it did --------------------------------------- */
 
 #define KBTEST_CALLBACK 1 /* a resource callback began; `inner` is not used */
-#define KBTEST_RETURN 2	  /* it is about to return */
-#define KBTEST_START 3	  /* a start function began: load_tag from OSKextGetCurrentLoadTag(), context from ki->id */
+#define KBTEST_RETURN 2   /* it is about to return */
+#define KBTEST_START 3    /* a start function began: load_tag from OSKextGetCurrentLoadTag(), context from ki->id */
 #define KBTEST_STARTED 4  /* it is about to return `result` */
 #define KBTEST_STOP 5
 #define KBTEST_STOPPED 6
 #define KBTEST_THREAD 7 /* kbtest_thread's thread: `result` of its release, then once more before it ends */
 
-#define KBTEST_HAS_DATA 0x1u	   /* data was not NULL */
-#define KBTEST_TAG_KNOWN 0x2u	   /* *requestTagOut held this tag when the callback began */
-#define KBTEST_IN_START 0x4u	   /* the kext's start function was running */
-#define KBTEST_IN_STOP 0x8u	   /* its stop function was running */
-#define KBTEST_ON_REQUESTER 0x10u  /* on the thread that had requested */
-#define KBTEST_ATOMIC 0x20u	   /* not in a context that may sleep */
+#define KBTEST_HAS_DATA 0x1u      /* data was not NULL */
+#define KBTEST_TAG_KNOWN 0x2u     /* *requestTagOut held this tag when the callback began */
+#define KBTEST_IN_START 0x4u      /* the kext's start function was running */
+#define KBTEST_IN_STOP 0x8u       /* its stop function was running */
+#define KBTEST_ON_REQUESTER 0x10u /* on the thread that had requested */
+#define KBTEST_ATOMIC 0x20u       /* not in a context that may sleep */
 
 struct kbtest_event {
 	__u64 seq;
@@ -42,8 +42,8 @@ struct kbtest_event {
 	__u32 tag;
 	__s32 result;
 	__u32 length;
-	__u32 crc;	    /* of the data, as zlib's crc32(); 0 without data */
-	__u32 concurrent;   /* callbacks of this kext that ran, this one included */
+	__u32 crc;        /* of the data, as zlib's crc32(); 0 without data */
+	__u32 concurrent; /* callbacks of this kext that ran, this one included */
 	__u32 load_tag;
 	__s32 inner_result; /* of the call that the callback, start or stop function made */
 	__u32 inner_tag;
@@ -59,28 +59,28 @@ struct kbtest_wait {
 /* ---- requests ------------------------------------------------------------------------------------------------ */
 
 /* Which function a request names as its callback. */
-#define KBTEST_LOG 0	    /* writes events, acts */
-#define KBTEST_COUNT 1	    /* adds one to counts[context], nothing else */
+#define KBTEST_LOG 0   /* writes events, acts */
+#define KBTEST_COUNT 1 /* adds one to counts[context], nothing else */
 #define KBTEST_NULL 2
-#define KBTEST_HEAP 3	    /* the address of allocated memory */
+#define KBTEST_HEAP 3 /* the address of allocated memory */
 #define KBTEST_STACK 4
-#define KBTEST_USER 5	    /* an address of user space */
-#define KBTEST_DATA 6	    /* in the kext's data */
-#define KBTEST_KERNEL 7	    /* a function of the kernel proper */
+#define KBTEST_USER 5   /* an address of user space */
+#define KBTEST_DATA 6   /* in the kext's data */
+#define KBTEST_KERNEL 7 /* a function of the kernel proper */
 
 /* What the callback does besides writing events, in this order. */
-#define KBTEST_DO_SLEEP 0x1u	   /* for `ms` */
-#define KBTEST_DO_WAIT 0x2u	   /* until the gate KBTEST_GATE_CALLBACK is open */
-#define KBTEST_DO_CANCEL_OWN 0x4u  /* cancels its own tag */
-#define KBTEST_DO_CANCEL 0x8u	   /* cancels `other` */
-#define KBTEST_DO_REQUEST 0x10u	   /* requests again, `chain` times one after the other */
-#define KBTEST_DO_MUTEX 0x20u	   /* takes the mutex that KBTEST_HOLD_MUTEX holds */
-#define KBTEST_DO_ALLOC 0x40u	   /* GFP_KERNEL allocations, and msleep */
+#define KBTEST_DO_SLEEP 0x1u      /* for `ms` */
+#define KBTEST_DO_WAIT 0x2u       /* until the gate KBTEST_GATE_CALLBACK is open */
+#define KBTEST_DO_CANCEL_OWN 0x4u /* cancels its own tag */
+#define KBTEST_DO_CANCEL 0x8u     /* cancels `other` */
+#define KBTEST_DO_REQUEST 0x10u   /* requests again, `chain` times one after the other */
+#define KBTEST_DO_MUTEX 0x20u     /* takes the mutex that KBTEST_HOLD_MUTEX holds */
+#define KBTEST_DO_ALLOC 0x40u     /* GFP_KERNEL allocations, and msleep */
 
 #define KBTEST_NO_IDENTIFIER 0x100u /* NULL instead of the string */
 #define KBTEST_NO_NAME 0x200u
-#define KBTEST_NO_TAG 0x400u	    /* requestTagOut NULL */
-#define KBTEST_HOLD_MUTEX 0x800u    /* from before the call until `ms` after it */
+#define KBTEST_NO_TAG 0x400u     /* requestTagOut NULL */
+#define KBTEST_HOLD_MUTEX 0x800u /* from before the call until `ms` after it */
 
 /* The strings are freed and overwritten when the call has returned. */
 struct kbtest_request {
@@ -91,7 +91,7 @@ struct kbtest_request {
 	__u64 tags;    /* user address of `count` tags, or 0 */
 	__u32 callback;
 	__u32 flags;
-	__u32 count;	  /* so many requests */
+	__u32 count;      /* so many requests */
 	__u32 timeout_ms; /* this or max_length not 0: kextbridge_request_resource() */
 	__u32 max_length;
 	__u32 ms;
@@ -108,7 +108,7 @@ struct kbtest_request {
 
 struct kbtest_cancel {
 	char kext[KBTEST_NAME_SIZE]; /* whose call it is */
-	__u64 context;		     /* in: what *contextOut is set to before; out */
+	__u64 context;               /* in: what *contextOut is set to before; out */
 	__u32 tag;
 	__u32 flags;
 	__s32 result; /* out */
@@ -117,11 +117,11 @@ struct kbtest_cancel {
 
 /* ---- kexts --------------------------------------------------------------------------------------------------- */
 
-#define KBTEST_START_WAIT 0x1u	   /* until the gate KBTEST_GATE_START is open */
-#define KBTEST_START_RETAIN 0x2u   /* retains itself */
-#define KBTEST_START_LOAD 0x4u	   /* loads itself */
+#define KBTEST_START_WAIT 0x1u      /* until the gate KBTEST_GATE_START is open */
+#define KBTEST_START_RETAIN 0x2u    /* retains itself */
+#define KBTEST_START_LOAD 0x4u      /* loads itself */
 #define KBTEST_START_INIT_TEXT 0x8u /* requests with a callback in .init.text */
-#define KBTEST_STOP_WAIT 0x10u	   /* until the gate KBTEST_GATE_STOP is open */
+#define KBTEST_STOP_WAIT 0x10u      /* until the gate KBTEST_GATE_STOP is open */
 #define KBTEST_STOP_REQUEST 0x20u
 #define KBTEST_STOP_RETAIN 0x40u
 
@@ -146,25 +146,25 @@ struct kbtest_kext_info {
 	char version[64];
 	__u32 load_tag;
 	__u32 atomic_load_tag; /* asked for with interrupts off */
-	__u32 present;	       /* started and not stopped */
+	__u32 present;         /* started and not stopped */
 	__u32 constants;       /* so many KPI constants were right, seen from the kext */
 };
 
 /* ---- calls without a kext ------------------------------------------------------------------------------------ */
 
-#define KBTEST_RETAIN 1	 /* load_tag; `count` times, stops at the first failure */
+#define KBTEST_RETAIN 1 /* load_tag; `count` times, stops at the first failure */
 #define KBTEST_RELEASE 2
-#define KBTEST_PAIRS 3	 /* `count` times retain, release */
-#define KBTEST_LOAD 4	 /* OSKextLoadKextWithIdentifier(identifier) */
-#define KBTEST_CYCLES 5	 /* `count` times request, cancel, for the kext that has load_tag; tags must increase */
+#define KBTEST_PAIRS 3  /* `count` times retain, release */
+#define KBTEST_LOAD 4   /* OSKextLoadKextWithIdentifier(identifier) */
+#define KBTEST_CYCLES 5 /* `count` times request, cancel, for the kext that has load_tag; tags must increase */
 
 struct kbtest_call {
 	__u32 op;
 	__u32 load_tag;
 	__u64 identifier; /* user address; 0: NULL */
 	__u32 count;
-	__u32 done; /* out: how often it went well */
-	__s32 result; /* out */
+	__u32 done;      /* out: how often it went well */
+	__s32 result;    /* out */
 	__u32 first_tag; /* out, KBTEST_CYCLES */
 	__u32 last_tag;
 	__u32 reserved;
@@ -178,7 +178,7 @@ struct kbtest_counts {
 	__u32 count;
 };
 
-#define KBTEST_IOC_RESET _IO(0xb7, 0) /* no events, gates closed, plans empty */
+#define KBTEST_IOC_RESET _IO(0xb7, 0)                      /* no events, gates closed, plans empty */
 #define KBTEST_IOC_WAIT _IOWR(0xb7, 1, struct kbtest_wait) /* ETIME: no such event came */
 #define KBTEST_IOC_REQUEST _IOWR(0xb7, 2, struct kbtest_request)
 #define KBTEST_IOC_CANCEL _IOWR(0xb7, 3, struct kbtest_cancel)

@@ -27,7 +27,7 @@
 #define MAX_SLOTS 4096
 #define MAX_EVENTS 16384
 #define MAX_STRING (1u << 20)
-#define MAX_CHAIN_NAME "chain"
+#define NOT_WRITTEN 0xdeadbeefu /* in *requestTagOut before the call */
 
 /* A kext by its module's name. Made once, kept until the bench goes. */
 struct kbtest_entry {
@@ -49,7 +49,8 @@ static struct kbtest_entry entries[MAX_ENTRIES];
 
 /* One request that was made through the bench, until its callback or its cancel. */
 struct slot {
-	u32 refs; /* the request, and the thread that makes it */
+	u32 refs; /* the request until it is over, and the thread that makes it */
+	bool over;
 	struct kbtest_entry *entry;
 	OSKextRequestTag tag; /* *requestTagOut */
 	u32 flags;
@@ -157,9 +158,7 @@ static struct slot *get_slot(struct kbtest_entry *entry)
 	for (slot = slots; slot < slots + MAX_SLOTS && slot->refs; slot++)
 		;
 	if (slot < slots + MAX_SLOTS) {
-		*slot = (struct slot){
-			.refs = 2, .entry = entry, .tag = kOSKextRequestTagInvalid, .requester = current
-		};
+		*slot = (struct slot){.refs = 2, .entry = entry, .tag = NOT_WRITTEN, .requester = current};
 	} else {
 		slot = NULL;
 	}
@@ -167,10 +166,15 @@ static struct slot *get_slot(struct kbtest_entry *entry)
 	return slot;
 }
 
-static void put_slot(struct slot *slot, u32 refs)
+/* The call has returned, and the request was refused or not. */
+static void end_call(struct slot *slot, bool refused)
 {
 	spin_lock(&slots_lock);
-	slot->refs -= refs;
+	slot->refs--;
+	if (refused && !slot->over) {
+		slot->over = true;
+		slot->refs--;
+	}
 	spin_unlock(&slots_lock);
 }
 
@@ -181,37 +185,36 @@ static bool take_slot(OSKextRequestTag tag, struct slot *copy)
 	bool found;
 
 	spin_lock(&slots_lock);
-	for (slot = slots; slot < slots + MAX_SLOTS && !(slot->refs && READ_ONCE(slot->tag) == tag); slot++)
-		;
+	for (slot = slots; slot < slots + MAX_SLOTS; slot++)
+		if (slot->refs && !slot->over && READ_ONCE(slot->tag) == tag)
+			break;
 	found = slot < slots + MAX_SLOTS;
 	if (found) {
 		*copy = *slot;
+		slot->over = true;
 		slot->refs--;
-		slot->tag = kOSKextRequestTagInvalid;
 	}
 	spin_unlock(&slots_lock);
 	return found;
 }
 
-/* Of an entry, or of all. Those whose request call has not returned keep that reference. */
+/* The requests of an entry, or of all, are over as far as we are concerned. */
 static void forget_slots(const struct kbtest_entry *entry)
 {
 	struct slot *slot;
 
 	spin_lock(&slots_lock);
 	for (slot = slots; slot < slots + MAX_SLOTS; slot++)
-		if (slot->refs && (!entry || slot->entry == entry) && slot->tag != kOSKextRequestTagInvalid) {
+		if (slot->refs && !slot->over && (!entry || slot->entry == entry)) {
+			slot->over = true;
 			slot->refs--;
-			slot->tag = kOSKextRequestTagInvalid;
 		}
 	spin_unlock(&slots_lock);
 }
 
 /* ---- requests */
 
-static void kbtest_callback(OSKextRequestTag tag, OSReturn result, const void *data, uint32_t length, void *context)
-{
-}
+static void kbtest_callback(OSKextRequestTag tag, OSReturn result, const void *data, uint32_t length, void *context) {}
 
 static OSKextRequestResourceCallback pick_callback(struct kbtest_entry *entry, u32 which, void *heap, void *stack)
 {
@@ -241,7 +244,7 @@ static OSReturn request_one(struct kbtest_entry *entry, OSKextRequestResourceCal
 	struct slot *slot = NULL;
 	OSReturn result;
 
-	*tag = 0xdeadbeef;
+	*tag = NOT_WRITTEN;
 	tag_out = args->flags & KBTEST_NO_TAG ? NULL : tag;
 	if (args->callback == KBTEST_LOG && tag_out) {
 		slot = get_slot(entry);
@@ -256,8 +259,8 @@ static OSReturn request_one(struct kbtest_entry *entry, OSKextRequestResourceCal
 	if (args->flags & KBTEST_HOLD_MUTEX)
 		mutex_lock(&held_mutex);
 	if (args->timeout_ms || args->max_length)
-		result = kextbridge_request_resource(identifier, name, callback, (void *)(unsigned long)context, tag_out,
-						     args->timeout_ms, args->max_length);
+		result = kextbridge_request_resource(identifier, name, callback, (void *)(unsigned long)context,
+						     tag_out, args->timeout_ms, args->max_length);
 	else
 		result = OSKextRequestResource(identifier, name, callback, (void *)(unsigned long)context, tag_out);
 	if (slot)
@@ -267,7 +270,7 @@ static OSReturn request_one(struct kbtest_entry *entry, OSKextRequestResourceCal
 		mutex_unlock(&held_mutex);
 	}
 	if (slot)
-		put_slot(slot, result ? 2 : 1);
+		end_call(slot, result);
 	return result;
 }
 
@@ -393,10 +396,10 @@ static void allocate_and_sleep(void)
 
 static void request_next(struct kbtest_entry *entry, const struct slot *last, u64 context, struct kbtest_event *event)
 {
-	struct kbtest_request args = { .flags = last->flags, .ms = last->ms, .chain = last->chain - 1 };
+	struct kbtest_request args = {.flags = last->flags, .ms = last->ms, .chain = last->chain - 1};
 
-	event->inner_result = request_one(entry, entry->log, "com.example.kbtest", MAX_CHAIN_NAME, &args, context,
-					  &event->inner_tag);
+	event->inner_result =
+		request_one(entry, entry->log, "com.example.kbtest", "chain", &args, context, &event->inner_tag);
 }
 
 static void act(struct kbtest_kext *kext, const struct slot *slot, u64 context, struct kbtest_event *event)
@@ -502,7 +505,7 @@ kern_return_t kbtest_start(struct kbtest_kext *kext, kmod_info_t *ki)
 {
 	struct kbtest_entry *entry = find_entry(kext->name);
 	struct kbtest_request args = {};
-	struct kbtest_event event = { .type = KBTEST_START, .context = ki->id, .load_tag = kext->load_tag };
+	struct kbtest_event event = {.type = KBTEST_START, .context = ki->id, .load_tag = kext->load_tag};
 	struct kbtest_plan plan;
 	u32 i, tag;
 
@@ -539,7 +542,7 @@ kern_return_t kbtest_stop(struct kbtest_kext *kext)
 {
 	struct kbtest_entry *entry = kext->entry;
 	struct kbtest_request args = {};
-	struct kbtest_event event = { .type = KBTEST_STOP, .load_tag = kext->load_tag };
+	struct kbtest_event event = {.type = KBTEST_STOP, .load_tag = kext->load_tag};
 	struct kbtest_plan plan = entry->plan;
 
 	WRITE_ONCE(entry->in_stop, true);
@@ -565,7 +568,7 @@ EXPORT_SYMBOL_GPL(kbtest_stop);
 
 void kbtest_thread_event(struct kbtest_kext *kext, OSReturn result)
 {
-	struct kbtest_event event = { .type = KBTEST_THREAD, .result = result, .load_tag = kext->load_tag };
+	struct kbtest_event event = {.type = KBTEST_THREAD, .result = result, .load_tag = kext->load_tag};
 
 	add_event(kext->entry, &event);
 }
@@ -691,7 +694,8 @@ static long take_counts(const struct kbtest_counts *args)
 	if (args->from > KBTEST_COUNTS || args->count > KBTEST_COUNTS - args->from)
 		return -EINVAL;
 	for (i = 0; i < args->count; i++)
-		if (put_user((u32)atomic_xchg(&counts[args->from + i], 0), (u32 __user *)u64_to_user_ptr(args->counts) + i))
+		if (put_user((u32)atomic_xchg(&counts[args->from + i], 0),
+			     (u32 __user *)u64_to_user_ptr(args->counts) + i))
 			return -EFAULT;
 	return 0;
 }
@@ -711,7 +715,8 @@ static long bench_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	void __user *user = (void __user *)arg;
 	long err;
 
-	if (_IOC_SIZE(cmd) > sizeof(args) || ((_IOC_DIR(cmd) & _IOC_WRITE) && copy_from_user(&args, user, _IOC_SIZE(cmd))))
+	if (_IOC_SIZE(cmd) > sizeof(args) ||
+	    ((_IOC_DIR(cmd) & _IOC_WRITE) && copy_from_user(&args, user, _IOC_SIZE(cmd))))
 		return -EFAULT;
 	switch (cmd) {
 	case KBTEST_IOC_REQUEST:

@@ -15,15 +15,15 @@ struct kbtest_entry;
 struct kbtest_kext {
 	const char *name; /* of its module */
 	kmod_info_t *info;
-	OSKextRequestResourceCallback log;	 /* calls kbtest_log() */
-	OSKextRequestResourceCallback count;	 /* calls kbtest_count() */
+	OSKextRequestResourceCallback log;       /* calls kbtest_log() */
+	OSKextRequestResourceCallback count;     /* calls kbtest_count() */
 	OSKextRequestResourceCallback init_text; /* in .init.text; may be NULL */
 	/* What its OSKextGetCurrent*() calls gave in its start function. */
 	const char *identifier;
 	const char *version;
 	OSKextLoadTag load_tag;
 	OSKextLoadTag atomic_load_tag;
-	uint32_t constants;	    /* how many values of ../../lib/constants.h it has checked */
+	uint32_t constants;         /* how many values of ../../lib/constants.h it has checked */
 	struct kbtest_entry *entry; /* kbtest's own */
 };
 
