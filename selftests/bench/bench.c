@@ -128,7 +128,7 @@ static void load(const char *directory, const char *file, const char *parameters
 static void load_fill(const struct image *original, int number)
 {
 	static const char from[] = "kbfill_000";
-	struct image copy = { malloc(original->size), original->size };
+	struct image copy = {malloc(original->size), original->size};
 	size_t length = strlen(from);
 	char to[16], *at;
 
@@ -153,12 +153,11 @@ static void __attribute__((noreturn)) floor_daemon(struct answer answer)
 {
 	static struct floor_answer answers[BATCH];
 	static struct floor_request requests[BATCH];
-	struct floor_exchange exchange = { .answers = (uintptr_t)answers,
-					   .requests = (uintptr_t)requests,
-					   .max_requests = BATCH };
+	struct floor_exchange exchange = {
+		.answers = (uintptr_t)answers, .requests = (uintptr_t)requests, .max_requests = BATCH};
 
 	for (int i = 0; i < BATCH; i++)
-		answers[i] = (struct floor_answer){ .data = (uintptr_t)payload, .length = answer.length };
+		answers[i] = (struct floor_answer){.data = (uintptr_t)payload, .length = answer.length};
 	while (!ioctl(floor_fd, FLOOR_IOC_EXCHANGE, &exchange)) {
 		exchange.answer_count = exchange.request_count;
 		for (uint32_t i = 0; i < exchange.request_count; i++)
@@ -174,14 +173,14 @@ static void __attribute__((noreturn)) kextd_daemon(struct answer answer, int rea
 	static struct kextd_reply replies[BATCH];
 	static uint64_t records[BATCH * 64];
 	int fd = must_open("/dev/kextd", O_RDWR);
-	struct kextd_exchange exchange = { .size = sizeof(exchange),
-					   .replies = (uintptr_t)replies,
-					   .requests = (uintptr_t)records,
-					   .requests_size = sizeof(records),
-					   .max_requests = BATCH };
+	struct kextd_exchange exchange = {.size = sizeof(exchange),
+					  .replies = (uintptr_t)replies,
+					  .requests = (uintptr_t)records,
+					  .requests_size = sizeof(records),
+					  .max_requests = BATCH};
 
 	for (int i = 0; i < BATCH; i++) {
-		replies[i] = (struct kextd_reply){ .flags = KEXTD_REPLY_RESULT };
+		replies[i] = (struct kextd_reply){.flags = KEXTD_REPLY_RESULT};
 		if (answer.fd >= 0) {
 			replies[i].flags |= KEXTD_REPLY_FD;
 			replies[i].fd = answer.fd;
@@ -250,10 +249,10 @@ static void stop_daemon(pid_t pid)
 
 static void measure_floor(const char *key, uint32_t form, uint32_t depth, uint32_t total, uint32_t length)
 {
-	pid_t daemon = start_daemon(true, (struct answer){ length, -1 });
+	pid_t daemon = start_daemon(true, (struct answer){length, -1});
 
 	for (int warm = 1; warm >= 0; warm--) {
-		struct floor_run args = { .form = form, .depth = depth, .length = length };
+		struct floor_run args = {.form = form, .depth = depth, .length = length};
 
 		args.total = warm ? 2 * depth : total;
 		if (ioctl(floor_fd, FLOOR_IOC_RUN, &args))
@@ -291,7 +290,7 @@ static void measure_flight(const char *key, uint32_t depth, uint32_t total, stru
 	char name[64];
 
 	for (int warm = 1; warm >= 0; warm--) {
-		struct kbbench args = { .depth = depth, .length = answer.length };
+		struct kbbench args = {.depth = depth, .length = answer.length};
 
 		args.count = !warm ? total : depth ? 2 * depth : 2;
 		exchanges = report->exchanges;
@@ -307,7 +306,7 @@ static void measure_flight(const char *key, uint32_t depth, uint32_t total, stru
 
 static void fill(uint32_t count, uint32_t strings, const char *key)
 {
-	struct kbbench args = { .count = count, .length = strings };
+	struct kbbench args = {.count = count, .length = strings};
 
 	bench(KBBENCH_FILL, "fill", &args);
 	if (key)
@@ -326,7 +325,7 @@ static void drain(const char *key)
 
 static void churn(uint32_t depth, uint32_t order, const char *order_name)
 {
-	struct kbbench args = { .count = TURNS, .order = order };
+	struct kbbench args = {.count = TURNS, .order = order};
 	char key[64];
 	double later;
 
@@ -358,7 +357,7 @@ static double slab_bytes(void)
 /* Nobody is there to fetch them. */
 static void measure_pending(void)
 {
-	static const uint32_t strings[] = { 32, 64, 96 };
+	static const uint32_t strings[] = {32, 64, 96};
 	char key[64];
 
 	fill(1, 32, NULL);
@@ -388,7 +387,7 @@ static void measure_pending(void)
 
 static void measure_kexts(int kexts)
 {
-	struct kbbench args = { .count = TURNS };
+	struct kbbench args = {.count = TURNS};
 	char key[64];
 
 	snprintf(key, sizeof(key), "pair_%d", kexts);
@@ -402,7 +401,7 @@ static void measure_kexts(int kexts)
 /* All runs find the caches filled, a kext that has been retained before, and tags of four steps of the XArray. */
 static void warm_up(void)
 {
-	struct kbbench args = { .count = 1 };
+	struct kbbench args = {.count = 1};
 
 	bench(KBBENCH_RETAIN, "warm-up", &args);
 	for (uint32_t tags = 0; tags <= 1u << 18; tags += KBBENCH_MAX) {
@@ -464,12 +463,12 @@ static int payload_file(uint32_t length)
 
 static void measure_all(void)
 {
-	const struct answer none = { 0, -1 };
-	const struct answer kib = { 1024, -1 };
-	const struct answer mib = { MIB, -1 };
-	const struct answer mib16 = { LARGEST, -1 };
-	struct answer file = { MIB, payload_file(MIB) };
-	struct answer file16 = { LARGEST, payload_file(LARGEST) };
+	const struct answer none = {0, -1};
+	const struct answer kib = {1024, -1};
+	const struct answer mib = {MIB, -1};
+	const struct answer mib16 = {LARGEST, -1};
+	struct answer file = {MIB, payload_file(MIB)};
+	struct answer file16 = {LARGEST, payload_file(LARGEST)};
 
 	measure_pipe();
 	measure_floor("floor_block_1", FLOOR_BLOCK, 1, 4000, 0);

@@ -447,7 +447,8 @@ void append_log(const char *format, va_list arguments)
 std::atomic<u64> grace_periods;
 
 // No lock: it would order what ThreadSanitizer is to find unordered.
-constexpr const char *kEvents[] = {"submit", "fetch", "reply", "cancel", "timeout", "callback", "retain", "release", "start", "stop"};
+constexpr const char *kEvents[] = {"submit",   "fetch",  "reply",   "cancel", "timeout",
+				   "callback", "retain", "release", "start",  "stop"};
 std::atomic<u64> event_counts[std::size(kEvents)];
 
 std::atomic<u64> &event_counter(std::string_view name)
@@ -486,15 +487,42 @@ extern "C" void shim_trace_submit(u32, u32, u32, const char *identifier, const c
 		fake::bug("trace_submit: unterminated string");
 	count_event("submit");
 }
-extern "C" void shim_trace_fetch(u32, u32, u32) { count_event("fetch"); }
-extern "C" void shim_trace_reply(u32, u32, s32, u32, s32) { count_event("reply"); }
-extern "C" void shim_trace_cancel(u32, u32, s32) { count_event("cancel"); }
-extern "C" void shim_trace_timeout(u32, u32) { count_event("timeout"); }
-extern "C" void shim_trace_callback(u32, u32, s32, u32, u64) { count_event("callback"); }
-extern "C" void shim_trace_retain(u32, u32, s32) { count_event("retain"); }
-extern "C" void shim_trace_release(u32, u32, s32) { count_event("release"); }
-extern "C" void shim_trace_start(u32, const char *, s32) { count_event("start"); }
-extern "C" void shim_trace_stop(u32, const char *, s32) { count_event("stop"); }
+extern "C" void shim_trace_fetch(u32, u32, u32)
+{
+	count_event("fetch");
+}
+extern "C" void shim_trace_reply(u32, u32, s32, u32, s32)
+{
+	count_event("reply");
+}
+extern "C" void shim_trace_cancel(u32, u32, s32)
+{
+	count_event("cancel");
+}
+extern "C" void shim_trace_timeout(u32, u32)
+{
+	count_event("timeout");
+}
+extern "C" void shim_trace_callback(u32, u32, s32, u32, u64)
+{
+	count_event("callback");
+}
+extern "C" void shim_trace_retain(u32, u32, s32)
+{
+	count_event("retain");
+}
+extern "C" void shim_trace_release(u32, u32, s32)
+{
+	count_event("release");
+}
+extern "C" void shim_trace_start(u32, const char *, s32)
+{
+	count_event("start");
+}
+extern "C" void shim_trace_stop(u32, const char *, s32)
+{
+	count_event("stop");
+}
 
 // ---- modules
 
@@ -894,7 +922,9 @@ int wait_event(struct wait_queue_head *opaque, bool (*condition)(void *), void *
 		return 0;
 	waiter.task = &task;
 	waiter.exclusive = exclusive;
-	auto signalled = [&] { return kind == Sleep::Interruptible ? task.signal || task.fatal : kind == Sleep::Killable && task.fatal; };
+	auto signalled = [&] {
+		return kind == Sleep::Interruptible ? task.signal || task.fatal : kind == Sleep::Killable && task.fatal;
+	};
 
 	for (;;) {
 		bool stop;
@@ -970,7 +1000,8 @@ extern "C" int shim_wait_event_interruptible(struct wait_queue_head *wq, bool (*
 	return wait_event(wq, condition, arg, Sleep::Interruptible, false);
 }
 
-extern "C" int shim_wait_event_interruptible_exclusive(struct wait_queue_head *wq, bool (*condition)(void *arg), void *arg)
+extern "C" int shim_wait_event_interruptible_exclusive(struct wait_queue_head *wq, bool (*condition)(void *arg),
+						       void *arg)
 {
 	return wait_event(wq, condition, arg, Sleep::Interruptible, true);
 }
@@ -1026,7 +1057,8 @@ bool Poll::woken()
 {
 	std::lock_guard own(this_task.mutex);
 
-	return std::any_of(entries_->entries.begin(), entries_->entries.end(), [](auto &entry) { return entry.waiter.woken; });
+	return std::any_of(entries_->entries.begin(), entries_->entries.end(),
+			   [](auto &entry) { return entry.waiter.woken; });
 }
 
 void Poll::wait()
@@ -1034,7 +1066,8 @@ void Poll::wait()
 	std::unique_lock own(this_task.mutex);
 
 	this_task.sleeping = true;
-	while (std::none_of(entries_->entries.begin(), entries_->entries.end(), [](auto &entry) { return entry.waiter.woken; }))
+	while (std::none_of(entries_->entries.begin(), entries_->entries.end(),
+			    [](auto &entry) { return entry.waiter.woken; }))
 		this_task.wakeup.wait(own);
 	this_task.sleeping = false;
 }
@@ -1309,7 +1342,9 @@ extern "C" void shim_destroy_workqueue(struct workqueue_struct *wq)
 
 	may_sleep("destroy_workqueue");
 	std::unique_lock lock(works.mutex);
-	auto busy = [&](auto &items) { return std::any_of(items.begin(), items.end(), [&](auto &item) { return item->wq == wq; }); };
+	auto busy = [&](auto &items) {
+		return std::any_of(items.begin(), items.end(), [&](auto &item) { return item->wq == wq; });
+	};
 
 	for (auto &timer : works.timers)
 		if (timer.second->wq == wq)
@@ -1814,4 +1849,3 @@ void reset()
 }
 
 } // namespace fake
-

@@ -38,7 +38,7 @@ struct file {
 	unsigned int mode = SHIM_FMODE_READ;
 	bool regular = true;
 	std::string contents;
-	s64 fail_read_at = -1;                   // reads beyond this offset give EIO
+	s64 fail_read_at = -1;                  // reads beyond this offset give EIO
 	std::function<void(file &)> while_read; // runs in the middle of a read
 };
 

@@ -30,7 +30,8 @@ Kext &kext_at(int slot, const char *what)
 	return *kext;
 }
 
-template <int N> void callback_at(OSKextRequestTag tag, OSReturn result, const void *data, uint32_t length, void *context)
+template <int N>
+void callback_at(OSKextRequestTag tag, OSReturn result, const void *data, uint32_t length, void *context)
 {
 	kext_at(N, "callback").run_callback(tag, result, data, length, context);
 }
@@ -273,15 +274,16 @@ std::vector<Record> parse(const void *buffer, u32 used)
 			fake::bug("a record of %u bytes", header.size);
 		const char *strings = at + sizeof(header);
 
-		if (sizeof(header) + header.identifier_size + header.name_size > header.size || !header.identifier_size ||
-		    !header.name_size || strings[header.identifier_size - 1] ||
+		if (sizeof(header) + header.identifier_size + header.name_size > header.size ||
+		    !header.identifier_size || !header.name_size || strings[header.identifier_size - 1] ||
 		    strings[header.identifier_size + header.name_size - 1] || header.reserved)
 			fake::bug("a record with malformed strings");
-		for (const char *pad = strings + header.identifier_size + header.name_size; pad < at + header.size; pad++)
+		for (const char *pad = strings + header.identifier_size + header.name_size; pad < at + header.size;
+		     pad++)
 			if (*pad)
 				fake::bug("a record with something behind its strings");
-		records.push_back({header.kind, header.id, header.deadline_ns, header.max_length, header.load_tag, header.attempt,
-				   std::string(strings, header.identifier_size - 1),
+		records.push_back({header.kind, header.id, header.deadline_ns, header.max_length, header.load_tag,
+				   header.attempt, std::string(strings, header.identifier_size - 1),
 				   std::string(strings + header.identifier_size, header.name_size - 1)});
 		at += header.size;
 	}

@@ -206,7 +206,8 @@ class Control {
 		s32 result;
 		u32 tag;
 	};
-	Outcome request(const std::string &identifier, const std::string &name, u32 flags = 0, u32 timeout_ms = 0, u32 max_length = 0);
+	Outcome request(const std::string &identifier, const std::string &name, u32 flags = 0, u32 timeout_ms = 0,
+			u32 max_length = 0);
 	u32 must_request(const std::string &name = "resource", u32 flags = 0, u32 timeout_ms = 0);
 	struct Result {
 		long error;
@@ -217,7 +218,8 @@ class Control {
 		u32 length;
 		std::string data;
 	};
-	Result result(u32 tag, u32 flags = KEXTBRIDGE_RESULT_NOWAIT | KEXTBRIDGE_RESULT_RELEASE, u32 offset = 0, u32 room = 65536);
+	Result result(u32 tag, u32 flags = KEXTBRIDGE_RESULT_NOWAIT | KEXTBRIDGE_RESULT_RELEASE, u32 offset = 0,
+		      u32 room = 65536);
 	Outcome cancel(u32 tag) { return tag_call(KEXTBRIDGE_IOC_CANCEL, tag); }
 	Outcome retain(u32 tag) { return tag_call(KEXTBRIDGE_IOC_RETAIN, tag); }
 	Outcome release(u32 tag) { return tag_call(KEXTBRIDGE_IOC_RELEASE, tag); }
@@ -279,8 +281,14 @@ class Balance {
 	s64 offset_ = 0; // turns that the first side waits for the second
 
       public:
-	u32 first(Random &random, u32 jitter) const { return static_cast<u32>(offset_ > 0 ? offset_ : 0) + random.below(jitter); }
-	u32 second(Random &random, u32 jitter) const { return static_cast<u32>(offset_ < 0 ? -offset_ : 0) + random.below(jitter); }
+	u32 first(Random &random, u32 jitter) const
+	{
+		return static_cast<u32>(offset_ > 0 ? offset_ : 0) + random.below(jitter);
+	}
+	u32 second(Random &random, u32 jitter) const
+	{
+		return static_cast<u32>(offset_ < 0 ? -offset_ : 0) + random.below(jitter);
+	}
 	void first_won(bool won)
 	{
 		s64 size = offset_ < 0 ? -offset_ : offset_;

@@ -434,7 +434,8 @@ TEST_F(ControlFile, list)
 
 	EXPECT_TRUE(control.list().empty());
 	for (int i = 0; i < 20; i++) {
-		kexts.push_back(std::make_unique<Kext>("com.example.n" + std::to_string(i), i % 2 ? KEXTBRIDGE_KEXT_PLAIN_RMMOD : 0, "2.5b1"));
+		kexts.push_back(std::make_unique<Kext>("com.example.n" + std::to_string(i),
+						       i % 2 ? KEXTBRIDGE_KEXT_PLAIN_RMMOD : 0, "2.5b1"));
 		ASSERT_EQ(kexts.back()->insmod(), 0);
 	}
 	kexts[3]->must_request();
@@ -452,7 +453,8 @@ TEST_F(ControlFile, list)
 		EXPECT_EQ(all[i].pending, i == 3 ? 1u : 0u);
 		EXPECT_EQ(all[i].retains, i == 4 || i == 5 ? 1u : 0u);
 		EXPECT_EQ(all[i].module_refcount, i % 2 == 0 || i == 5 ? 1 : 0);
-		EXPECT_EQ(all[i].flags, (i % 2 ? KEXT_FLAG_PLAIN_RMMOD : 0) | (i == 4 || i == 5 ? KEXT_FLAG_AUTOUNLOAD : 0));
+		EXPECT_EQ(all[i].flags,
+			  (i % 2 ? KEXT_FLAG_PLAIN_RMMOD : 0) | (i == 4 || i == 5 ? KEXT_FLAG_AUTOUNLOAD : 0));
 		EXPECT_EQ(all[i].reserved, 0u);
 	}
 	// In pieces.
@@ -640,7 +642,8 @@ TEST_F(ControlFile, retain_and_release)
 	EXPECT_EQ(control.release(kext.tag()).result, kOSKextReturnInvalidArgument);
 	EXPECT_EQ(control.retain(4711).result, kOSKextReturnNotFound);
 	EXPECT_EQ(control.retain(0xffffffff).result, kOSKextReturnInvalidArgument);
-	for (unsigned int cmd : {KEXTBRIDGE_IOC_RETAIN, KEXTBRIDGE_IOC_RELEASE, KEXTBRIDGE_IOC_CANCEL, KEXTBRIDGE_IOC_UNLOAD}) {
+	for (unsigned int cmd :
+	     {KEXTBRIDGE_IOC_RETAIN, KEXTBRIDGE_IOC_RELEASE, KEXTBRIDGE_IOC_CANCEL, KEXTBRIDGE_IOC_UNLOAD}) {
 		kextbridge_tag args{sizeof(args), 0x8000, kext.tag(), 0};
 
 		EXPECT_EQ(control.ioctl(cmd, &args), -SHIM_EINVAL);
@@ -680,9 +683,10 @@ TEST_F(ControlFile, load_with_wait)
 	{
 		Service service(daemon, 1, [&](const Record &record) {
 			EXPECT_EQ(record.kind, static_cast<u32>(KEXTD_LOAD));
-			return host::reply_with(record.id, record.identifier == kext.info.name ?
-								   (kext.insmod() ? kOSKextReturnStartStopError : kOSReturnSuccess) :
-								   kOSKextReturnNotFound);
+			return host::reply_with(
+				record.id, record.identifier == kext.info.name ?
+						   (kext.insmod() ? kOSKextReturnStartStopError : kOSReturnSuccess) :
+						   kOSKextReturnNotFound);
 		});
 		EXPECT_EQ(control.load("com.example.loadme", true).result, kOSReturnSuccess);
 		EXPECT_TRUE(kext.is_loaded());
@@ -741,9 +745,9 @@ TEST_F(ControlFile, sizes_of_all_structures)
 {
 	Daemon daemon;
 	Control control;
-	unsigned int calls[] = {KEXTBRIDGE_IOC_LIST,	KEXTBRIDGE_IOC_STATUS, KEXTBRIDGE_IOC_REQUEST, KEXTBRIDGE_IOC_RESULT,
-				KEXTBRIDGE_IOC_CANCEL,	KEXTBRIDGE_IOC_RETAIN, KEXTBRIDGE_IOC_RELEASE, KEXTBRIDGE_IOC_UNLOAD,
-				KEXTBRIDGE_IOC_LOAD};
+	unsigned int calls[] = {KEXTBRIDGE_IOC_LIST,    KEXTBRIDGE_IOC_STATUS, KEXTBRIDGE_IOC_REQUEST,
+				KEXTBRIDGE_IOC_RESULT,  KEXTBRIDGE_IOC_CANCEL, KEXTBRIDGE_IOC_RETAIN,
+				KEXTBRIDGE_IOC_RELEASE, KEXTBRIDGE_IOC_UNLOAD, KEXTBRIDGE_IOC_LOAD};
 
 	for (unsigned int cmd : calls) {
 		u32 size = cmd >> 16 & 0x3fff;

@@ -314,7 +314,8 @@ TEST_F(Oskext, T_087_duplicate_reply)
 	ASSERT_EQ(kext.insmod(), 0);
 	kext.must_request();
 	u64 id = daemon.fetch_one().id;
-	kextd_reply replies[] = {host::reply_with(id, 0, "first"), host::reply_with(id, 0, "second"), host::reply_with(id, 0)};
+	kextd_reply replies[] = {host::reply_with(id, 0, "first"), host::reply_with(id, 0, "second"),
+				 host::reply_with(id, 0)};
 	kextd_exchange args{};
 	args.size = sizeof(args);
 	args.replies = fake::user(replies);

@@ -386,7 +386,8 @@ TEST_F(Faults, allocations_program_asks)
 				ASSERT_EQ(made.error, 0);
 				if (!must_succeed)
 					failed = fake::fail_allocation(0);
-				ASSERT_TRUE(!made.result || (!must_succeed && failed && made.result == kOSKextReturnNoMemory));
+				ASSERT_TRUE(!made.result ||
+					    (!must_succeed && failed && made.result == kOSKextReturnNoMemory));
 			}
 			host::check_invariants();
 		}

@@ -387,8 +387,9 @@ TEST_F(Oskext, T_162_identifiers)
 		EXPECT_EQ(kext.insmod(), 0);
 		EXPECT_EQ(control.list().at(0).identifier, longest);
 	}
-	for (const char *bad : {"with blank", "with/slash", "with\"quote", "with\\backslash", "with\x01"
-											     "control",
+	for (const char *bad : {"with blank", "with/slash", "with\"quote", "with\\backslash",
+				"with\x01"
+				"control",
 				"with\xc3\xa4umlaut"}) {
 		Kext kext(bad);
 
@@ -405,13 +406,14 @@ TEST_F(Oskext, T_162_identifiers)
 
 TEST_F(Oskext, T_163_versions)
 {
-	for (const char *good : {"1", "1.0", "1.0.0", "9999.9999.9999", "1.0d1", "1.0a255", "1.2.3b4", "10.0f1", "1.0fc1", "1.0 beta", "0"}) {
+	for (const char *good : {"1", "1.0", "1.0.0", "9999.9999.9999", "1.0d1", "1.0a255", "1.2.3b4", "10.0f1",
+				 "1.0fc1", "1.0 beta", "0"}) {
 		Kext kext("com.example.v", 0, good);
 
 		EXPECT_EQ(kext.insmod(), 0) << good;
 	}
-	for (const char *bad : {"", "x", ".", "1.", "1..0", "1.0.0.0", "12345", "1.0x1", "1.0d", "1.0d256", "1.0f0", "1.0fc0", "1.0d1x", "-1",
-				"1.0dc1", "1,0"}) {
+	for (const char *bad : {"", "x", ".", "1.", "1..0", "1.0.0.0", "12345", "1.0x1", "1.0d", "1.0d256", "1.0f0",
+				"1.0fc0", "1.0d1x", "-1", "1.0dc1", "1,0"}) {
 		Kext kext("com.example.v", 0, bad);
 
 		EXPECT_EQ(kext.insmod(), -SHIM_EINVAL) << bad;
@@ -737,7 +739,8 @@ TEST_F(Oskext, load_during_an_unload_that_fails)
 TEST_F(Oskext, load_of_an_over_long_name_whatever_the_parameter)
 {
 	kextbridge_params.max_name = 1 << 20;
-	EXPECT_EQ(OSKextLoadKextWithIdentifier(std::string(KEXTBRIDGE_NAME_LIMIT + 1, 'x').c_str()), kOSKextReturnInvalidArgument);
+	EXPECT_EQ(OSKextLoadKextWithIdentifier(std::string(KEXTBRIDGE_NAME_LIMIT + 1, 'x').c_str()),
+		  kOSKextReturnInvalidArgument);
 	EXPECT_EQ(host::stats().pending, 0u);
 }
 
@@ -746,7 +749,8 @@ TEST_F(Oskext, load_limit)
 	Daemon daemon;
 
 	for (int i = 0; i < 1024; i++)
-		ASSERT_EQ(OSKextLoadKextWithIdentifier(("com.example.n" + std::to_string(i)).c_str()), kOSKextReturnDeferred);
+		ASSERT_EQ(OSKextLoadKextWithIdentifier(("com.example.n" + std::to_string(i)).c_str()),
+			  kOSKextReturnDeferred);
 	EXPECT_EQ(OSKextLoadKextWithIdentifier("com.example.more"), kOSKextReturnNoResources);
 	EXPECT_EQ(host::stats().limited, 1u);
 	daemon.reply(daemon.fetch(1)[0].id, kOSKextReturnNotFound);
@@ -1569,7 +1573,8 @@ TEST_F(Oskext, lease_repeated_failures_back_off)
 	other.stop = [] { return KERN_FAILURE; };
 	ASSERT_EQ(kext.insmod(), 0);
 	ASSERT_EQ(other.insmod(), 0);
-	Service service(daemon, 1, [](const Record &record) { return host::reply_with(record.id, kOSKextReturnInUse); });
+	Service service(daemon, 1,
+			[](const Record &record) { return host::reply_with(record.id, kOSKextReturnInUse); });
 	auto wait_started = [&] {
 		while (kext.state() != host::started)
 			std::this_thread::yield();

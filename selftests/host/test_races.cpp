@@ -508,8 +508,8 @@ TEST_F(Races, T_063_exit_against_requests_and_cancel_all)
 
 				accepted += !result;
 				// NoResources: quicker than the others for max_pending requests.
-				if (result && result != kOSKextReturnStopping && result != kOSKextReturnInvalidArgument &&
-				    result != kOSKextReturnNoResources)
+				if (result && result != kOSKextReturnStopping &&
+				    result != kOSKextReturnInvalidArgument && result != kOSKextReturnNoResources)
 					fake::bug("request: 0x%x", static_cast<u32>(result));
 			}
 		});
@@ -857,7 +857,8 @@ TEST_F(Races, control_cancel_against_result_against_reply)
 					 Control::Result result = mine.result(tag, KEXTBRIDGE_RESULT_RELEASE, 0, 64);
 
 					 if (result.error || result.status)
-						 fake::bug("result: %ld 0x%x", result.error, static_cast<u32>(result.status));
+						 fake::bug("result: %ld 0x%x", result.error,
+							   static_cast<u32>(result.status));
 					 out_flags = result.out_flags;
 					 data_ok = result.out_flags ? result.data.empty() : result.data == "payload";
 				 }});
@@ -906,9 +907,11 @@ TEST_F(Races, control_files_come_and_go)
 				for (u32 &tag : tags)
 					tag = control.must_request();
 				for (u32 left = random.below(9); left; left--) {
-					Control::Result result = control.result(kOSKextRequestTagInvalid, KEXTBRIDGE_RESULT_RELEASE, 0, 64);
+					Control::Result result = control.result(kOSKextRequestTagInvalid,
+										KEXTBRIDGE_RESULT_RELEASE, 0, 64);
 
-					if (result.error || result.status || (!result.out_flags && result.data != "resource"))
+					if (result.error || result.status ||
+					    (!result.out_flags && result.data != "resource"))
 						fake::bug("result");
 				}
 				if (random.below(2))
@@ -1067,8 +1070,8 @@ TEST_F(Races, everything_at_once)
 	kextbridge_status end = host::stats();
 	printf("submitted %llu, callbacks %llu, cancelled %llu, discarded %llu, timeouts %llu, requeued %llu, poisoned %llu, "
 	       "unloads %llu, autounloads %llu\n",
-	       end.submitted, end.callbacks, end.cancelled, end.discarded, end.timeouts, end.requeued, end.poisoned, end.unloads,
-	       end.autounloads);
+	       end.submitted, end.callbacks, end.cancelled, end.discarded, end.timeouts, end.requeued, end.poisoned,
+	       end.unloads, end.autounloads);
 	EXPECT_GT(end.callbacks, 0u);
 	EXPECT_GT(end.unloads, 0u);
 }

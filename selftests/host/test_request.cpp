@@ -13,7 +13,6 @@ void heap_callback(OSKextRequestTag, OSReturn, const void *, uint32_t, void *)
 	fake::bug("a callback outside of every kext");
 }
 
-
 TEST_F(Oskext, T_020_no_identifier)
 {
 	Kext kext;
@@ -53,8 +52,8 @@ TEST_F(Oskext, T_023_callback_outside_of_every_kext)
 	ASSERT_EQ(kext.insmod(), 0);
 	auto at = [](unsigned long address) { return reinterpret_cast<OSKextRequestResourceCallback>(address); };
 	unsigned long mine = reinterpret_cast<unsigned long>(kext.callback());
-	for (auto callback : {heap_callback, at(reinterpret_cast<unsigned long>(&tag)), at(1), at(~0ul), at(mine - 1), at(mine + 1),
-			      unloaded.callback()}) {
+	for (auto callback : {heap_callback, at(reinterpret_cast<unsigned long>(&tag)), at(1), at(~0ul), at(mine - 1),
+			      at(mine + 1), unloaded.callback()}) {
 		tag = 0;
 		EXPECT_EQ(OSKextRequestResource("id", "n", callback, X, &tag), kOSKextReturnInvalidArgument);
 		EXPECT_EQ(tag, kOSKextRequestTagInvalid);
@@ -690,7 +689,8 @@ TEST_F(Oskext, limit_is_reached_while_the_tag_is_allocated)
 	kextbridge_params.max_pending = 1;
 	ASSERT_EQ(kext.insmod(), 0);
 	fake::xa_always_allocates(true);
-	fake::at_next(fake::Moment::XaLockDropped, [&] { std::thread([&] { EXPECT_EQ(kext.request(), kOSReturnSuccess); }).join(); });
+	fake::at_next(fake::Moment::XaLockDropped,
+		      [&] { std::thread([&] { EXPECT_EQ(kext.request(), kOSReturnSuccess); }).join(); });
 	EXPECT_EQ(kext.request(), kOSKextReturnNoResources);
 	EXPECT_EQ(kext.cancel_all(), 1u);
 }

@@ -257,7 +257,7 @@ TEST_F(StateTable, answered_cancel)
 	make_answered();
 	expect_cancelled();
 	EXPECT_LE(fake::allocated_bytes(), bytes_before_payload_); // the payload is dropped
-	expect_nothing_to_fetch(); // no notice: the daemon has answered
+	expect_nothing_to_fetch();                                 // no notice: the daemon has answered
 	let_go();
 	expect_no_call();
 }

@@ -191,7 +191,8 @@ static int start_run(void __user *argp)
 
 	if (copy_from_user(&run, argp, sizeof(run)))
 		return -EFAULT;
-	if (!run.depth || run.depth > FLOOR_MAX || run.total % run.depth || run.form < FLOOR_BLOCK || run.form > FLOOR_WORKER)
+	if (!run.depth || run.depth > FLOOR_MAX || run.total % run.depth || run.form < FLOOR_BLOCK ||
+	    run.form > FLOOR_WORKER)
 		return -EINVAL;
 	run.bad = 0;
 	reinit_completion(&all_done);

@@ -31,9 +31,9 @@ struct floor_exchange {
 	__u32 reserved;
 };
 
-#define FLOOR_BLOCK 1	 /* the asker posts `depth`, sleeps until all are answered, and again */
+#define FLOOR_BLOCK 1    /* the asker posts `depth`, sleeps until all are answered, and again */
 #define FLOOR_CALLBACK 2 /* the answer calls back in the daemon's system call; the callback posts the next */
-#define FLOOR_WORKER 3	 /* the same, but the callback runs in a worker thread */
+#define FLOOR_WORKER 3   /* the same, but the callback runs in a worker thread */
 
 struct floor_run {
 	__u32 form; /* FLOOR_BLOCK... */

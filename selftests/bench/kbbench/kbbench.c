@@ -96,7 +96,8 @@ static void never_called(OSKextRequestTag tag, OSReturn result, const void *data
 
 static void submit(u32 at)
 {
-	if (OSKextRequestResource(OSKextGetCurrentIdentifier(), name, never_called, (void *)(unsigned long)at, &tags[at]))
+	if (OSKextRequestResource(OSKextGetCurrentIdentifier(), name, never_called, (void *)(unsigned long)at,
+				  &tags[at]))
 		args.bad++;
 }
 
@@ -123,7 +124,8 @@ static int fill(void)
 	u64 start;
 	u32 i;
 
-	if (filled || args.count > KBBENCH_MAX || args.length < identifier + 2 || args.length - identifier > sizeof(name))
+	if (filled || args.count > KBBENCH_MAX || args.length < identifier + 2 ||
+	    args.length - identifier > sizeof(name))
 		return -EINVAL;
 	memset(name, 'n', args.length - identifier - 1);
 	name[args.length - identifier - 1] = '\0';

@@ -19,7 +19,7 @@ struct kbbench {
 	__u32 length; /* FLIGHT: of every payload; FILL: bytes of the two strings, NULs included */
 	__u32 bad;    /* out: results that were not as expected */
 	__u32 reserved;
-	__u64 ns;     /* out: FLIGHT, FILL, DRAIN, PAIRS, RETAIN: all of it */
+	__u64 ns; /* out: FLIGHT, FILL, DRAIN, PAIRS, RETAIN: all of it */
 	/* out, of CHURN: */
 	__u64 submit_ns;
 	__u64 cancel_ns;
