@@ -31,7 +31,7 @@ function gather(key,    i, v, most) {
 }
 
 function digits(v,    text) {
-	text = sprintf("%d", v + 0.5)
+	text = sprintf("%.0f", v)
 	while (match(text, /^[0-9]+[0-9][0-9][0-9]( |$)/))
 		text = substr(text, 1, RLENGTH - 3 - (text ~ /^[0-9]+ /)) " " substr(text, RLENGTH - 2 - (text ~ /^[0-9]+ /))
 	return text
@@ -53,7 +53,7 @@ function row(label, key, of,    ratio, extra) {
 	if ((key ".batch", 1) in value)
 		extra = sprintf("; %.1f requests a fetch", value[key ".batch", 1])
 	if ((key ".later", 1) in value)
-		extra = sprintf("%d of them later, by RCU", value[key ".later", 1])
+		extra = sprintf("%.0f of them later, by RCU", value[key ".later", 1])
 	printf "%-52s %12s %7.2f%% %9s  %s%s\n", label, digits(least[key]), spread[key], ratio,
 		of ? of : "", extra
 	add_json(label, key, of, ratio)
@@ -151,16 +151,16 @@ function report() {
 	if (failed)
 		return
 	ratio = least["callback_1"] / least["floor_callback_1"]
-	goal("G2", sprintf("callback, 1 in flight: %d, %.2f x the floor's callback of %d (goal <= 1.5 x)",
+	goal("G2", sprintf("callback, 1 in flight: %.0f, %.2f x the floor's callback of %.0f (goal <= 1.5 x)",
 		least["callback_1"], ratio, least["floor_callback_1"]), ratio <= 1.5)
 	ratio = least["callback_32"] / least["floor_block_32"]
-	goal("G3", sprintf("32 in flight: %d, %.2f x the floor's 32 in flight of %d (goal <= 1.5 x)",
+	goal("G3", sprintf("32 in flight: %.0f, %.2f x the floor's 32 in flight of %.0f (goal <= 1.5 x)",
 		least["callback_32"], ratio, least["floor_block_32"]), ratio <= 1.5)
 	most = most_of(cancels, 8)
-	goal("G10", sprintf("cancel, any order, 1 to 100 000 pending, RCU's part included: at most %d (goal <= 400)", most), most <= 400)
+	goal("G10", sprintf("cancel, any order, 1 to 100 000 pending, RCU's part included: at most %.0f (goal <= 400)", most), most <= 400)
 	split("memory_32 memory_64 memory_96", memories, " ")
 	most = most_of(memories, 3)
-	goal("G15", sprintf("memory per pending request: %d, %d, %d bytes besides names of 32, 64, 96 (goal <= 192)",
+	goal("G15", sprintf("memory per pending request: %.0f, %.0f, %.0f bytes besides names of 32, 64, 96 (goal <= 192)",
 		least["memory_32"], least["memory_64"], least["memory_96"]), most <= 192)
 	for (i = 5; i <= 7; i++)
 		far[i - 4] = cancels[i]

@@ -617,22 +617,24 @@ static void drain(int daemon)
 		kb_reply(daemon, record.head.id, kOSKextReturnNotFound);
 }
 
-/* Starts to unload the test kexts that are there, all but the bench; true: there are none. */
+/* Unloads the test kexts that are there, youngest first, all but the bench. False: some of them stayed. */
 static bool unload_kexts(struct kb *kb)
 {
 	struct kextbridge_kext kexts[32];
 	uint32_t count = list(kb->control, kexts, 32);
-	bool none = true;
+	bool all = true;
 
 	while (count--) {
+		int result;
+
 		if (strncmp(kexts[count].module, "kbtest_", 7))
 			continue;
-		none = false;
 		while (kexts[count].retains--)
 			kb_release(kb->control, kexts[count].load_tag);
-		kb_unload(kb->control, kexts[count].load_tag, 0);
+		result = kb_unload(kb->control, kexts[count].load_tag, 0);
+		all &= !result || result == kOSKextReturnNotFound;
 	}
-	return none;
+	return all;
 }
 
 /* An unload that a test has left half done makes it take more than one round. */
@@ -678,7 +680,7 @@ int kb_setup(struct kb *kb, ...)
 	int err = 0;
 
 	*kb = (struct kb){.bench = -1, .control = -1, .daemon = -1};
-	if (!kb_is_loaded("kextbridge") && system("modprobe -q kextbridge"))
+	if (!kb_is_loaded("kextbridge") && system("modprobe -q kextbridge 2>/dev/null"))
 		err = kb_insmod("kextbridge");
 	if (!err && !kb_is_loaded("kbtest"))
 		err = kb_insmod("kbtest");
