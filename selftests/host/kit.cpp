@@ -87,6 +87,7 @@ Kext::~Kext()
 	closing_ = true;
 	if (loaded_)
 		rmmod_force();
+	wait_for_removal();
 	kexts[slot_] = nullptr;
 }
 
@@ -95,10 +96,20 @@ OSKextRequestResourceCallback Kext::callback() const
 	return routines(slot_).callback;
 }
 
+// An insmod waits for a delete_module() of the same name that has run the exit function already.
+void Kext::wait_for_removal()
+{
+	while (removers_)
+		std::this_thread::yield();
+}
+
 int Kext::insmod()
 {
 	std::string name = "kext" + std::to_string(slot_);
 
+	wait_for_removal();
+
+	info.id = kOSKextInvalidLoadTag; // a fresh image
 	fake::init_module(module, name.c_str(), reinterpret_cast<unsigned long>(callback()), 1);
 	loaded_ = true;
 	{
@@ -121,29 +132,31 @@ int Kext::insmod()
 	return err;
 }
 
-static int remove_module(Kext &kext, bool force, std::atomic<bool> &loaded)
+int Kext::remove(bool force)
 {
-	int err = fake::delete_module(kext.module, force, [&] {
-		kextbridge_kext_exit(&kext.info);
-		loaded = false;
+	removers_++;
+	int err = fake::delete_module(module, force, [&] {
+		kextbridge_kext_exit(&info);
+		loaded_ = false;
 	});
 
 	if (!err) {
 		std::lock_guard lock(modules_mutex);
 
-		modules.erase(kext.module.name);
+		modules.erase(module.name);
 	}
+	removers_--;
 	return err;
 }
 
 int Kext::rmmod()
 {
-	return remove_module(*this, false, loaded_);
+	return remove(false);
 }
 
 int Kext::rmmod_force()
 {
-	return remove_module(*this, true, loaded_);
+	return remove(true);
 }
 
 Kext *Kext::by_module(const std::string &name)
@@ -690,16 +703,30 @@ u64 race_seed()
 	return seed;
 }
 
+bool is_slow()
+{
+#if defined(__SANITIZE_THREAD__)
+	return true;
+#else
+	return false;
+#endif
+}
+
 u32 rounds(u32 plain)
 {
 	const char *factor = getenv("KEXTBRIDGE_ROUNDS");
 
 #if defined(__SANITIZE_THREAD__)
-	plain /= 8;
+	plain /= 16;
 #elif defined(__SANITIZE_ADDRESS__)
-	plain /= 4;
+	plain /= 6;
 #endif
 	return (plain ? plain : 1) * (factor ? static_cast<u32>(atoi(factor)) : 1);
+}
+
+bool one_more(u32 done, u32 count, bool seen_both)
+{
+	return done < count || (!seen_both && done < 50 * count);
 }
 
 void check_invariants()

@@ -96,8 +96,12 @@ class Kext {
 	kern_return_t run_stop();
 
       private:
+	int remove(bool force);
+	void wait_for_removal();
+
 	int slot_;
 	std::atomic<bool> loaded_{false};
+	std::atomic<int> removers_{0};
 	std::atomic<bool> closing_{false};
 	std::mutex mutex_;
 	std::condition_variable changed_;
@@ -278,6 +282,7 @@ class Random {
 };
 // Two sides of a race: who wins too often waits longer, so that both outcomes are seen on any machine.
 class Balance {
+	static constexpr s64 kMost = 300000;
 	s64 offset_ = 0; // turns that the first side waits for the second
 
       public:
@@ -292,10 +297,10 @@ class Balance {
 	void first_won(bool won)
 	{
 		s64 size = offset_ < 0 ? -offset_ : offset_;
-		s64 step = 16 + size / 8;
+		s64 step = 64 + size / 4;
 
 		offset_ += won ? step : -step;
-		offset_ = offset_ > 2000000 ? 2000000 : offset_ < -2000000 ? -2000000 : offset_;
+		offset_ = offset_ > kMost ? kMost : offset_ < -kMost ? -kMost : offset_;
 	}
 };
 
@@ -303,6 +308,10 @@ class Balance {
 u64 race_seed();
 // Rounds of a race: fewer under a sanitizer. KEXTBRIDGE_ROUNDS multiplies.
 u32 rounds(u32 plain);
+// One more round after `done` of `count`: on a machine where one side is slow, more of them until both outcomes were seen.
+bool one_more(u32 done, u32 count, bool seen_both);
+// ThreadSanitizer: large copies take seconds.
+bool is_slow();
 
 // The core, loaded for one test. After it nothing may be left.
 class Core : public testing::Test {

@@ -349,7 +349,9 @@ TEST_F(Oskext, cancel_all_takes_every_state)
 	u32 pending = kext.must_request("pending", X);
 	u32 theirs = other.must_request();
 
+	std::atomic<fake::Task *> task{nullptr};
 	std::thread canceller([&] {
+		task = &fake::current();
 		u32 count = kext.cancel_all(
 			[](OSKextRequestTag tag, void *context, void *arg) {
 				EXPECT_EQ(fake::atomic_depth(), 0);
@@ -363,7 +365,9 @@ TEST_F(Oskext, cancel_all_takes_every_state)
 		EXPECT_TRUE(held.let_go);
 		EXPECT_EQ(kext.in_callback, 0);
 	});
-	std::this_thread::sleep_for(std::chrono::milliseconds(5));
+	while (!task)
+		std::this_thread::yield();
+	fake::wait_until_asleep(*task);
 	held.let_go = true;
 	canceller.join();
 	EXPECT_EQ(cancelled, (std::vector<u32>{answered, fetched, pending}));

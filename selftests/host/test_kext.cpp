@@ -314,12 +314,12 @@ TEST_F(Oskext, T_069_start_stop_and_callbacks_never_overlap)
 		while (!stop)
 			refused += kext.request() != 0;
 	});
-	for (u32 i = 0; i < host::rounds(1000); i++)
+	for (u32 i = 0; i < host::rounds(400); i++)
 		EXPECT_EQ(control.unload(kext.tag()).result, kOSKextReturnStartStopError);
 	stop = true;
 	requester.join();
 	kext.cancel_all();
-	EXPECT_EQ(kext.stops, static_cast<int>(host::rounds(1000)));
+	EXPECT_EQ(kext.stops, static_cast<int>(host::rounds(400)));
 }
 
 TEST_F(Oskext, T_070_exit_waits_for_a_running_callback)

@@ -80,50 +80,64 @@ struct Tally {
 	{
 		EXPECT_EQ(both, 0u);
 		EXPECT_EQ(neither, 0u);
-		printf("cancelled %u, called back %u\n", cancelled, called);
+		printf("cancelled %u, called back %u, both %u, neither %u\n", cancelled, called, both, neither);
 	}
 };
 
-// What the two do next is drawn before the round, so that one seed gives one list of rounds.
+void wait_turns(u32 turns)
+{
+	for (; turns; turns--)
+		asm volatile("");
+}
+
+// Several requests per round: one thread cancels them, one answers them, one lets time pass. What they wait before each
+// is drawn before the round, so that one seed gives one list of rounds.
 struct CancelRace {
+	static constexpr u32 batch = 16;
+
+	struct Entry {
+		u32 tag = 0;
+		u64 id = 0;
+		u32 cancel_wait = 0;
+		u32 reply_wait = 0;
+		std::atomic<u32> calls{0};
+		OSReturn cancel_result = 1;
+		u32 calls_at_cancel = 0;
+	};
+
 	Daemon daemon;
 	Kext kext;
-	std::atomic<u32> tag{0};
-	std::atomic<u64> id{0};
-	std::atomic<u32> cancel_jitter{0};
-	std::atomic<u32> reply_jitter{0};
-	std::atomic<u32> deadline_jitter{0};
-	std::atomic<OSReturn> cancel_result{1};
-	std::atomic<size_t> calls_when_cancel_returned{0};
-	std::atomic<int> freed{0};
+	Entry entries[batch];
+	u32 deadline_wait = 0;
 
-	static void wait(u32 turns)
+	CancelRace()
 	{
-		for (; turns; turns--)
-			asm volatile("");
+		kext.keep_calls = false;
+		kext.on_callback = [](const Call &call) { static_cast<Entry *>(call.context)->calls++; };
 	}
 	void cancel()
 	{
-		void *out = nullptr;
+		for (Entry &entry : entries) {
+			void *out = nullptr;
 
-		wait(cancel_jitter);
-		OSReturn result = kext.cancel(tag, &out);
-		// After either result nothing runs any more: the driver frees its context.
-		calls_when_cancel_returned = kext.call_count();
-		if (kext.in_callback)
-			fake::bug("cancel returned while the callback runs");
-		if (!result && out != &tag)
-			fake::bug("cancel returned the wrong context");
-		cancel_result = result;
+			wait_turns(entry.cancel_wait);
+			entry.cancel_result = kext.cancel(entry.tag, &out);
+			// After either result its callback does not run any more: the driver frees its context.
+			entry.calls_at_cancel = entry.calls;
+			if (!entry.cancel_result && out != &entry)
+				fake::bug("cancel returned the wrong context");
+		}
 	}
 	void reply()
 	{
-		wait(reply_jitter);
-		daemon.reply(id, 0, "payload");
+		for (Entry &entry : entries) {
+			wait_turns(entry.reply_wait);
+			daemon.reply(entry.id, 0, "payload");
+		}
 	}
 	void deadline()
 	{
-		wait(deadline_jitter);
+		wait_turns(deadline_wait);
 		fake::jump_ms(1000);
 	}
 };
@@ -140,41 +154,46 @@ Tally race(u64 seed, u32 count, bool with_reply, bool with_deadline, u32 chaos)
 		threads.push_back([&] { race.reply(); });
 	if (with_deadline)
 		threads.push_back([&] { race.deadline(); });
-	race.kext.keep_calls = false;
 	if (race.kext.insmod()) {
 		ADD_FAILURE();
 		return tally;
 	}
 	fake::chaos(chaos, seed);
-	{
-		Contestants contestants(threads);
+	Contestants contestants(threads);
 
-		for (u32 i = 0; i < count; i++) {
-			size_t before = race.kext.call_count();
+	for (u32 i = 0; host::one_more(i, count, tally.cancelled >= 100 && tally.called >= 100);
+	     i += CancelRace::batch) {
+		if (tally.both || tally.neither)
+			break;
+		bool fetch = with_reply || random.below(2);
+		// Mostly short: the interesting moment is the first microsecond.
+		u32 jitter = 1u << random.below(11);
 
-			race.tag = race.kext.must_request("n", &race.tag, 1000);
-			if (with_reply || random.below(2)) {
-				std::vector<Record> records = race.daemon.fetch();
-				race.id = records.empty() ? 0 : records.back().id;
-			}
-			// Mostly short: the interesting moment is the first microsecond.
-			u32 jitter = 1u << random.below(12);
-			race.cancel_jitter = balance.first(random, jitter);
-			race.reply_jitter = balance.second(random, jitter);
-			race.deadline_jitter = balance.second(random, jitter);
-			contestants.run();
-			fake::settle();
-			size_t calls = race.kext.call_count() - before;
-			tally.count(!race.cancel_result, calls);
-			balance.first_won(!race.cancel_result);
-			if (race.cancel_result && race.cancel_result != kOSKextReturnNotFound)
-				fake::bug("cancel gave 0x%x", static_cast<u32>(race.cancel_result.load()));
-			// NotFound is a barrier: the callback had returned by then.
-			if (race.cancel_result && race.calls_when_cancel_returned != before + 1)
-				fake::bug("cancel was not found and its callback had not run");
-			if (tally.both || tally.neither)
-				break;
+		for (auto &entry : race.entries) {
+			entry.calls = 0;
+			entry.cancel_wait = balance.first(random, jitter);
+			entry.reply_wait = balance.second(random, jitter);
+			entry.tag = race.kext.must_request("n", &entry, 1000);
 		}
+		std::vector<Record> records = fetch ? race.daemon.fetch() : std::vector<Record>();
+		size_t next = 0;
+		for (const Record &record : records)
+			if (record.kind == KEXTD_RESOURCE && next < CancelRace::batch)
+				race.entries[next++].id = record.id;
+		race.deadline_wait = balance.second(random, jitter);
+		contestants.run();
+		fake::settle();
+		u32 cancelled = 0;
+		for (const auto &entry : race.entries) {
+			tally.count(!entry.cancel_result, entry.calls);
+			cancelled += !entry.cancel_result;
+			if (entry.cancel_result && entry.cancel_result != kOSKextReturnNotFound)
+				fake::bug("cancel gave 0x%x", static_cast<u32>(entry.cancel_result));
+			// NotFound is a barrier: the callback had returned by then.
+			if (entry.cancel_result && entry.calls_at_cancel != 1)
+				fake::bug("cancel did not find it, and its callback had not returned");
+		}
+		balance.first_won(cancelled > CancelRace::batch / 2);
 	}
 	fake::chaos(0, 0);
 	while (!race.daemon.fetch().empty())
@@ -184,7 +203,7 @@ Tally race(u64 seed, u32 count, bool with_reply, bool with_deadline, u32 chaos)
 
 TEST_F(Races, T_015_cancel_against_reply)
 {
-	Tally tally = race(seed_, host::rounds(40000), true, false, 0);
+	Tally tally = race(seed_, host::rounds(200000), true, false, 0);
 	tally.expect_one_each();
 	EXPECT_GE(tally.cancelled, 100u);
 	EXPECT_GE(tally.called, 100u);
@@ -192,7 +211,7 @@ TEST_F(Races, T_015_cancel_against_reply)
 
 TEST_F(Races, T_015_cancel_against_reply_with_chaos)
 {
-	Tally tally = race(seed_, host::rounds(10000), true, false, 100);
+	Tally tally = race(seed_, host::rounds(100000), true, false, 100);
 	tally.expect_one_each();
 	EXPECT_GE(tally.cancelled, 100u);
 	EXPECT_GE(tally.called, 100u);
@@ -200,7 +219,7 @@ TEST_F(Races, T_015_cancel_against_reply_with_chaos)
 
 TEST_F(Races, T_015_cancel_against_deadline)
 {
-	Tally tally = race(seed_, host::rounds(10000), false, true, 0);
+	Tally tally = race(seed_, host::rounds(100000), false, true, 0);
 	tally.expect_one_each();
 	EXPECT_GE(tally.cancelled, 100u);
 	EXPECT_GE(tally.called, 100u);
@@ -208,7 +227,7 @@ TEST_F(Races, T_015_cancel_against_deadline)
 
 TEST_F(Races, T_015_cancel_against_reply_against_deadline)
 {
-	Tally tally = race(seed_, host::rounds(10000), true, true, 50);
+	Tally tally = race(seed_, host::rounds(100000), true, true, 50);
 	tally.expect_one_each();
 	EXPECT_GE(tally.cancelled, 100u);
 	EXPECT_GE(tally.called, 100u);
@@ -233,7 +252,8 @@ TEST_F(Races, T_015_cancel_among_many)
 	ASSERT_EQ(kext.insmod(), 0);
 	Service service(daemon, 2);
 	Random random(seed_);
-	for (u32 round = 0; round < host::rounds(800); round++) {
+	for (u32 round = 0; host::one_more(round, host::rounds(2000), cancelled >= 100 && total - cancelled >= 100);
+	     round++) {
 		Context contexts[window];
 		u32 tags[window];
 		bool taken[window];
@@ -373,8 +393,8 @@ TEST_F(Races, T_083_death_against_reply_against_cancel)
 	kext.keep_calls = false;
 	ASSERT_EQ(kext.insmod(), 0);
 	fake::chaos(50, seed_);
-	u32 count = host::rounds(3000);
-	for (u32 i = 0; i < count; i++) {
+	u32 count = host::rounds(2000);
+	for (u32 i = 0; host::one_more(i, count, cancelled && called); i++) {
 		pid &process = fake::process(200 + static_cast<int>(i % 100));
 		size_t before = kext.call_count();
 		u32 tags[4];
@@ -410,12 +430,12 @@ TEST_F(Races, T_083_death_against_reply_against_cancel)
 		u32 cancel_spin = balance.first(random, spin);
 		std::thread canceller([&] {
 			line.wait();
-			CancelRace::wait(cancel_spin);
+			wait_turns(cancel_spin);
 			for (int t = 0; t < 2; t++)
 				took_back += kext.cancel(tags[t]) == kOSReturnSuccess;
 		});
 		line.wait();
-		CancelRace::wait(balance.second(random, spin));
+		wait_turns(balance.second(random, spin));
 		process.gone = true;
 		Daemon next;
 		replier.join();
@@ -487,12 +507,12 @@ TEST_F(Races, T_083_daemons_come_and_go)
 TEST_F(Races, T_063_exit_against_requests_and_cancel_all)
 {
 	Daemon daemon;
-	u32 count = host::rounds(600);
+	u32 count = host::rounds(300);
 	u64 submitted = 0;
 
 	Service service(daemon, 2);
 	fake::chaos(30, seed_);
-	for (u32 i = 0; i < count; i++) {
+	for (u32 i = 0; host::one_more(i, count, submitted > count / 2); i++) {
 		Kext kext("", KEXTBRIDGE_KEXT_PLAIN_RMMOD);
 		std::atomic<u32> accepted{0};
 		std::atomic<u32> taken_back{0};
@@ -536,7 +556,7 @@ TEST_F(Races, T_063_exit_against_requests_and_cancel_all)
 // Exactly one run's worth of callbacks is flushed: its work queues itself again when the kext is about to go.
 TEST_F(Races, T_070_exit_against_the_callback_work)
 {
-	u32 count = host::rounds(2000);
+	u32 count = host::rounds(500);
 
 	fake::chaos(200, seed_);
 	for (u32 i = 0; i < count; i++) {
@@ -560,7 +580,7 @@ TEST_F(Races, T_065_unload_against_requests)
 	u32 count = host::rounds(600);
 
 	fake::chaos(30, seed_);
-	for (u32 i = 0; i < count; i++) {
+	for (u32 i = 0; host::one_more(i, count, unloaded >= count / 2); i++) {
 		Kext kext;
 		std::atomic<u32> accepted{0};
 		std::atomic<bool> stop{false};
@@ -611,14 +631,14 @@ TEST_F(Races, T_149_retain_against_unload)
 	std::atomic<OSReturn> retained{1};
 	std::atomic<OSReturn> unloaded{1};
 	Contestants contestants({[&] {
-					 CancelRace::wait(retain_spin);
+					 wait_turns(retain_spin);
 					 retained = OSKextRetainKextWithLoadTag(tag);
 				 },
 				 [&] {
-					 CancelRace::wait(unload_spin);
+					 wait_turns(unload_spin);
 					 unloaded = control.unload(tag).result;
 				 }});
-	for (u32 i = 0; i < count; i++) {
+	for (u32 i = 0; host::one_more(i, count, stayed && went); i++) {
 		if (!kext->is_loaded()) {
 			ASSERT_EQ(kext->insmod(), 0);
 		}
@@ -662,15 +682,15 @@ TEST_F(Races, T_149_retain_against_autounload)
 	std::atomic<u32> retain_spin{0};
 	std::atomic<u32> scan_spin{0};
 	Contestants contestants({[&] {
-					 CancelRace::wait(retain_spin);
+					 wait_turns(retain_spin);
 					 retained = OSKextRetainKextWithLoadTag(tag);
 				 },
 				 [&] {
-					 CancelRace::wait(scan_spin);
+					 wait_turns(scan_spin);
 					 fake::jump_ms(60000);
 				 }});
 	u32 count = host::rounds(2000);
-	for (u32 i = 0; i < count; i++) {
+	for (u32 i = 0; host::one_more(i, count, stayed && went); i++) {
 		if (!kext->is_loaded()) {
 			ASSERT_EQ(kext->insmod(), 0);
 		}
@@ -746,7 +766,7 @@ TEST_F(Races, lease_death_against_delete)
 
 	fake::chaos(50, seed_);
 	auto kext = std::make_unique<Kext>();
-	for (u32 i = 0; i < host::rounds(1500); i++) {
+	for (u32 i = 0; host::one_more(i, host::rounds(3000), deleted && restarted); i++) {
 		pid &process = fake::process(300 + static_cast<int>(i % 100));
 		OSReturn result = 1;
 
@@ -761,7 +781,7 @@ TEST_F(Races, lease_death_against_delete)
 		u32 delete_spin = balance.second(random, 1 << random.below(11));
 		std::thread dying([&] {
 			line.wait();
-			CancelRace::wait(delete_spin);
+			wait_turns(delete_spin);
 			s32 done = host::delete_for(message);
 			kextd_reply reply = host::reply_with(message.id, done);
 			kextd_exchange args{};
@@ -772,7 +792,7 @@ TEST_F(Races, lease_death_against_delete)
 			old->ioctl(args);
 		});
 		line.wait();
-		CancelRace::wait(balance.first(random, 1 << random.below(11)));
+		wait_turns(balance.first(random, 1 << random.below(11)));
 		process.gone = true;
 		Daemon next;
 		dying.join();
@@ -845,15 +865,15 @@ TEST_F(Races, control_cancel_against_result_against_reply)
 
 	fake::chaos(30, seed_);
 	Contestants contestants({[&] {
-					 CancelRace::wait(spins[0]);
+					 wait_turns(spins[0]);
 					 cancel_result = other.cancel(tag).result;
 				 },
 				 [&] {
-					 CancelRace::wait(spins[1]);
+					 wait_turns(spins[1]);
 					 daemon.reply(id, 0, "payload");
 				 },
 				 [&] {
-					 CancelRace::wait(spins[2]);
+					 wait_turns(spins[2]);
 					 Control::Result result = mine.result(tag, KEXTBRIDGE_RESULT_RELEASE, 0, 64);
 
 					 if (result.error || result.status)
@@ -862,7 +882,7 @@ TEST_F(Races, control_cancel_against_result_against_reply)
 					 out_flags = result.out_flags;
 					 data_ok = result.out_flags ? result.data.empty() : result.data == "payload";
 				 }});
-	for (u32 i = 0; i < host::rounds(8000); i++) {
+	for (u32 i = 0; host::one_more(i, host::rounds(8000), cancelled && collected); i++) {
 		tag = mine.must_request();
 		std::vector<Record> records = daemon.fetch();
 		id = records.back().id;
@@ -1043,7 +1063,7 @@ TEST_F(Races, everything_at_once)
 			kextbridge_control_release_c(data);
 		}
 	});
-	for (u32 i = 0; i < host::rounds(200); i++) {
+	for (u32 i = 0; host::one_more(i, host::rounds(200), host::stats().callbacks && host::stats().unloads); i++) {
 		{
 			Service service(*daemon, 2);
 
