@@ -670,6 +670,7 @@ extern "C" void shim_synchronize_rcu_tasks(void)
 {
 	may_sleep("synchronize_rcu_tasks");
 	grace_periods.fetch_add(1);
+	moment(fake::Moment::GracePeriod);
 	sched_yield();
 }
 

@@ -127,6 +127,7 @@ enum class Moment {
 	ModulePut,     // before the reference is dropped
 	ModuleGet,     // try_module_get, before it looks
 	WorkBegins,    // a work has left the queue and has not looked at anything
+	GracePeriod,   // synchronize_rcu_tasks
 	Unlock,        // the next unlock: where a softirq or a preemption comes in
 	Moments,
 };

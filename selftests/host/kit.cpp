@@ -721,7 +721,8 @@ u32 rounds(u32 plain)
 #elif defined(__SANITIZE_ADDRESS__)
 	plain /= 6;
 #endif
-	return (plain ? plain : 1) * (factor ? static_cast<u32>(atoi(factor)) : 1);
+	plain = static_cast<u32>(plain * (factor ? atof(factor) : 1));
+	return plain ? plain : 1;
 }
 
 bool one_more(u32 done, u32 count, bool seen_both)

@@ -306,7 +306,7 @@ class Balance {
 
 // KEXTBRIDGE_SEED or the clock's; printed.
 u64 race_seed();
-// Rounds of a race: fewer under a sanitizer. KEXTBRIDGE_ROUNDS multiplies.
+// Rounds of a race: fewer under a sanitizer. KEXTBRIDGE_ROUNDS, as 0.1 or 10, multiplies.
 u32 rounds(u32 plain);
 // One more round after `done` of `count`: on a machine where one side is slow, more of them until both outcomes were seen.
 bool one_more(u32 done, u32 count, bool seen_both);

@@ -98,6 +98,23 @@ TEST_F(Oskext, T_082_deadlines_in_any_order)
 	EXPECT_EQ(calls[3].tag, order[0]);
 }
 
+// One that is due does not take along the next, half a millisecond later.
+TEST_F(Oskext, T_082_no_deadline_comes_early)
+{
+	Kext kext;
+
+	ASSERT_EQ(kext.insmod(), 0);
+	kext.must_request("first", nullptr, 100);
+	fake::advance_ns(500000);
+	kext.must_request("second", nullptr, 100);
+	fake::advance_ns(99500000);
+	kext.wait_for_calls(1);
+	fake::advance_ns(499999);
+	EXPECT_EQ(kext.call_count(), 1u);
+	fake::advance_ns(1);
+	kext.wait_for_calls(2);
+}
+
 // A later request with an earlier deadline moves the timer; many at once come in batches.
 TEST_F(Oskext, T_082_many_deadlines_at_once)
 {

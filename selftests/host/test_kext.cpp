@@ -864,6 +864,11 @@ TEST_F(Oskext, retain_and_release_of_a_plain_rmmod_kext)
 		EXPECT_EQ(kext.retain(), kOSReturnSuccess);
 		EXPECT_EQ(kext.rmmod(), -SHIM_EAGAIN);
 	}
+	// At the last moment before it is.
+	fake::at_next(fake::Moment::GracePeriod, [&] { EXPECT_EQ(kext.retain(), kOSReturnSuccess); });
+	kext.release();
+	fake::settle();
+	EXPECT_EQ(kext.module.refs, 2);
 	kext.release();
 	fake::settle();
 	EXPECT_GT(fake::rcu_tasks_grace_periods(), before);

@@ -548,4 +548,101 @@ TEST_F(EachUnlock, autounload_meets_everything)
 	}
 }
 
+// The driver reads the tag that it was given in its callback, however soon that comes.
+TEST_F(EachUnlock, request_meets_its_callback)
+{
+	sweep([&](Round &round) {
+		Daemon daemon;
+		Kext kext;
+		u32 tag = 0;
+
+		kext.on_callback = [&](const Call &call) { EXPECT_EQ(tag, call.tag); };
+		EXPECT_EQ(kext.insmod(), 0);
+		round.interrupt([&] {
+			for (const Record &record : daemon.fetch())
+				daemon.reply(record.id, 0);
+			fake::settle();
+		});
+		EXPECT_EQ(kext.request("n", &tag), kOSReturnSuccess);
+		bool ran = round.join();
+		for (const Record &record : daemon.fetch())
+			daemon.reply(record.id, 0);
+		kext.wait_for_calls(1);
+		return ran;
+	});
+}
+
+// What could not be written to one thread of the daemon goes to another, which fell asleep meanwhile.
+TEST_F(EachUnlock, failing_fetch_meets_a_sleeper)
+{
+	sweep([&](Round &round) {
+		Daemon daemon;
+		Kext kext;
+		std::atomic<bool> got_it{false};
+
+		EXPECT_EQ(kext.insmod(), 0);
+		u32 tag = kext.must_request();
+		round.interrupt([&] { got_it = daemon.wait(1).at(0).tag() == tag; });
+		u64 buffer[512];
+		kextd_exchange args{};
+
+		fake::add_bad_range(buffer, sizeof(buffer));
+		args.size = sizeof(args);
+		args.requests = fake::user(buffer);
+		args.requests_size = sizeof(buffer);
+		args.max_requests = 1;
+		args.flags = KEXTD_EXCHANGE_NOWAIT;
+		long err = daemon.ioctl(args);
+		EXPECT_TRUE(err == -SHIM_EFAULT || err == -SHIM_EAGAIN) << err;
+		bool ran = round.join();
+		fake::clear_bad_ranges();
+		EXPECT_EQ(got_it, ran);
+		kext.cancel_all();
+		return ran;
+	});
+}
+
+// A run of callbacks ends at its 64th and queues the next run, while the kext leaves.
+TEST_F(EachUnlock, callbacks_meet_exit)
+{
+	constexpr u32 count = 64;
+
+	sweep([&](Round &round) {
+		Daemon daemon;
+		Kext kext("", KEXTBRIDGE_KEXT_PLAIN_RMMOD);
+		std::atomic<bool> go{false};
+
+		kext.on_callback = [&](const Call &) {
+			while (!go)
+				std::this_thread::yield();
+		};
+		EXPECT_EQ(kext.insmod(), 0);
+		for (u32 i = 0; i < count; i++)
+			kext.must_request();
+		for (const Record &record : daemon.fetch())
+			daemon.reply(record.id, 0);
+		while (!kext.in_callback)
+			std::this_thread::yield();
+		// The next run has left the queue and is held up before it looks at its kext.
+		std::atomic<bool> gone{false};
+		fake::at_next(fake::Moment::WorkBegins, [&] {
+			for (int turns = 0; turns < 2000 && !gone; turns++)
+				std::this_thread::yield();
+		});
+		round.interrupt([&] {
+			EXPECT_EQ(kext.rmmod(), 0);
+			gone = true;
+		});
+		go = true;
+		bool ran = round.join();
+		if (!ran) {
+			EXPECT_EQ(kext.rmmod(), 0);
+		}
+		fake::at_next(fake::Moment::WorkBegins, nullptr);
+		EXPECT_FALSE(kext.is_loaded());
+		EXPECT_EQ(kext.call_count(), count);
+		return ran;
+	});
+}
+
 } // namespace
