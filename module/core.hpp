@@ -64,6 +64,12 @@ extern Core core;
 
 Table &core_lock() KEXTBRIDGE_RETURN_CAPABILITY(core.requests);
 
+// One read of a module parameter, which root may change at any moment (READ_ONCE).
+template <typename T> T parameter(const T &value)
+{
+	return *static_cast<const volatile T *>(&value);
+}
+
 // LOCKING: the table's. Something that `kextctl list` or `status` shows has changed.
 void changed_locked() KEXTBRIDGE_REQUIRES(core.requests);
 

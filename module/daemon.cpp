@@ -267,7 +267,7 @@ static bool accept_payload_locked(Request &request, const Payload &payload) KEXT
 {
 	if (!payload.length || request.owner->kext())
 		return true;
-	if (request.owner->held_bytes + payload.length > kextbridge_params.max_bytes_per_file) {
+	if (request.owner->held_bytes + payload.length > parameter(kextbridge_params.max_bytes_per_file)) {
 		core.stats.limited++;
 		return false;
 	}
@@ -275,12 +275,13 @@ static bool accept_payload_locked(Request &request, const Payload &payload) KEXT
 	return true;
 }
 
-// What became of the reply: kextd_reply.status.
-static s32 take_reply(Session &session, const kextd_reply &reply)
+// What became of the reply: kextd_reply.status. *load_tag: whose request it answers, when it answers one.
+static s32 take_reply(Session &session, const kextd_reply &reply, u32 *load_tag)
 {
 	Payload payload;
 	s32 result = kOSKextReturnNotFound;
 
+	*load_tag = 0;
 	if (!well_formed(reply))
 		return kOSKextReturnInvalidArgument;
 	if (reply.flags & (KEXTD_REPLY_DATA | KEXTD_REPLY_FD)) {
@@ -309,6 +310,7 @@ static s32 take_reply(Session &session, const kextd_reply &reply)
 
 		if (request) {
 			core.stats.replies++;
+			*load_tag = request->owner ? request->owner->load_tag() : 0;
 			if (accept_payload_locked(*request, payload)) {
 				answer_locked(*request, reply.result, payload, true);
 				return kOSReturnSuccess;
@@ -334,8 +336,10 @@ static int take_replies(Session &session, kextd_exchange &args, bool *refused)
 
 		if (err)
 			return err;
-		reply.status = take_reply(session, reply);
-		shim_trace_reply(static_cast<u32>(reply.id), 0, reply.result, reply.length, reply.status);
+		u32 load_tag;
+
+		reply.status = take_reply(session, reply, &load_tag);
+		shim_trace_reply(static_cast<u32>(reply.id), load_tag, reply.result, reply.length, reply.status);
 		if (reply.status) {
 			Guard guard(core.requests);
 

@@ -9,7 +9,7 @@ namespace kextbridge {
 
 u32 name_limit()
 {
-	u32 limit = kextbridge_params.max_name;
+	u32 limit = parameter(kextbridge_params.max_name);
 
 	return limit < KEXTBRIDGE_NAME_LIMIT ? limit : KEXTBRIDGE_NAME_LIMIT;
 }

@@ -11,9 +11,10 @@ namespace kextbridge {
 
 class KEXTBRIDGE_CAPABILITY("xa_lock") Table final {
 	xarray xa_;
-	// The index that was erased last still has an entry, this Table's address: with few entries the array would
-	// otherwise free its last node at each erase and allocate it again at each insert. 0: none.
-	u32 lingering_ = 0;
+	// The index that was inserted last keeps an entry when it is erased, this Table's address, until the next insert:
+	// with few entries the array would otherwise free its last node at each erase and allocate it again. 0: none.
+	u32 newest_ = 0;
+	bool lingering_ = false; // it has been erased
 
 	void *visible(void *entry) { return entry == this ? nullptr : entry; }
 
@@ -38,10 +39,12 @@ class KEXTBRIDGE_CAPABILITY("xa_lock") Table final {
 	// The index must not be 0 and have an entry, or be reserved.
 	void erase_locked(u32 index) KEXTBRIDGE_REQUIRES(this)
 	{
-		shim___xa_store(&xa_, index, this, 0); // over an entry: allocates nothing
-		if (lingering_)
-			shim___xa_erase(&xa_, lingering_);
-		lingering_ = index;
+		if (index == newest_) {
+			shim___xa_store(&xa_, index, this, 0); // over an entry: allocates nothing
+			lingering_ = true;
+		} else {
+			shim___xa_erase(&xa_, index);
+		}
 	}
 
 	// First entry at or after index, or null. As load().
@@ -50,7 +53,7 @@ class KEXTBRIDGE_CAPABILITY("xa_lock") Table final {
 		unsigned long at = index;
 		void *entry = shim_xa_find(&xa_, &at, 0xfffffffful);
 
-		// Two, when somebody is between the two steps of erase_locked().
+		// More than one, when others insert and erase meanwhile.
 		while (entry == this) {
 			at++;
 			entry = shim_xa_find(&xa_, &at, 0xfffffffful);
@@ -59,11 +62,19 @@ class KEXTBRIDGE_CAPABILITY("xa_lock") Table final {
 	}
 
 	// LOCKING: drops the lock for an allocation when it has to, and takes it again before it stores.
-	// 0, -EBUSY when the index is taken (or was erased last), -ENOMEM. A null entry reserves the index. (The kernel's cyclic
+	// 0, -EBUSY when the index is taken (or lingers), -ENOMEM. A null entry reserves the index. (The kernel's cyclic
 	// allocation is not used: it reads its counter before it drops the lock and writes it afterwards.)
 	int insert_locked(u32 index, void *entry) KEXTBRIDGE_REQUIRES(this)
 	{
-		return shim___xa_insert(&xa_, index, entry, SHIM_GFP_KERNEL);
+		int err = shim___xa_insert(&xa_, index, entry, SHIM_GFP_KERNEL);
+
+		if (err)
+			return err;
+		if (lingering_)
+			shim___xa_erase(&xa_, newest_);
+		newest_ = index;
+		lingering_ = false;
+		return 0;
 	}
 };
 
