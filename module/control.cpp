@@ -188,7 +188,7 @@ static Ref<Request> read_names(const kextbridge_request &args, OSReturn *result,
 static int request(ControlFile &file, kextbridge_request &args)
 {
 	u32 limit = name_limit();
-	u32 reply_limit = parameter(kextbridge_params.max_reply_bytes);
+	u32 reply_limit = read_once(kextbridge_params.max_reply_bytes);
 	int err;
 
 	if (args.flags & ~KEXTBRIDGE_REQUEST_HOLD)
@@ -208,7 +208,7 @@ static int request(ControlFile &file, kextbridge_request &args)
 	if (args.result)
 		return 0;
 	// After the allocation, which may have let go of the lock.
-	if (file.pending + file.result_count >= parameter(kextbridge_params.max_pending_per_file)) {
+	if (file.pending + file.result_count >= read_once(kextbridge_params.max_pending_per_file)) {
 		core.stats.limited++;
 		free_tag_locked(*request);
 		args.result = kOSKextReturnNoResources;
@@ -217,7 +217,7 @@ static int request(ControlFile &file, kextbridge_request &args)
 	args.tag = request->tag;
 	file.get(); // OWNERSHIP: the request's
 	publish_locked(*request, &file,
-		       args.timeout_ms ? args.timeout_ms : parameter(kextbridge_params.request_timeout_ms),
+		       args.timeout_ms ? args.timeout_ms : read_once(kextbridge_params.request_timeout_ms),
 		       !(args.flags & KEXTBRIDGE_REQUEST_HOLD));
 	request.release(); // OWNERSHIP: the table's
 	return 0;

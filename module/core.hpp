@@ -7,6 +7,7 @@
 
 #include "base/list.hpp"
 #include "base/lock.hpp"
+#include "base/once.hpp"
 #include "base/wait.hpp"
 #include "base/work.hpp"
 #include "kext.hpp"
@@ -63,12 +64,6 @@ struct Core {
 extern Core core;
 
 Table &core_lock() KEXTBRIDGE_RETURN_CAPABILITY(core.requests);
-
-// One read of a module parameter, which root may change at any moment (READ_ONCE).
-template <typename T> T parameter(const T &value)
-{
-	return *static_cast<const volatile T *>(&value);
-}
 
 // LOCKING: the table's. Something that `kextctl list` or `status` shows has changed.
 void changed_locked() KEXTBRIDGE_REQUIRES(core.requests);

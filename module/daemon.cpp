@@ -267,7 +267,7 @@ static bool accept_payload_locked(Request &request, const Payload &payload) KEXT
 {
 	if (!payload.length || request.owner->kext())
 		return true;
-	if (request.owner->held_bytes + payload.length > parameter(kextbridge_params.max_bytes_per_file)) {
+	if (request.owner->held_bytes + payload.length > read_once(kextbridge_params.max_bytes_per_file)) {
 		core.stats.limited++;
 		return false;
 	}

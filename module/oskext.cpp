@@ -23,7 +23,7 @@ OSReturn find_owner_locked(OSKextRequestResourceCallback callback, Kext **owner)
 		return kOSKextReturnStopping;
 	if (kext->state != KextState::Starting && kext->state != KextState::Started)
 		return kOSKextReturnInvalidArgument;
-	if (kext->pending >= parameter(kextbridge_params.max_pending)) {
+	if (kext->pending >= read_once(kextbridge_params.max_pending)) {
 		core.stats.limited++;
 		return kOSKextReturnNoResources;
 	}
@@ -46,7 +46,7 @@ OSReturn submit(const char *identifier, const char *name, OSKextRequestResourceC
 
 	if (!request)
 		return kOSKextReturnNoMemory;
-	u32 reply_limit = parameter(kextbridge_params.max_reply_bytes);
+	u32 reply_limit = read_once(kextbridge_params.max_reply_bytes);
 
 	request->callback = callback;
 	request->context = context;
@@ -70,7 +70,7 @@ OSReturn submit(const char *identifier, const char *name, OSKextRequestResourceC
 	if (tag_out)
 		*tag_out = request->tag;
 	owner->get(); // OWNERSHIP: the request's
-	publish_locked(*request, owner, timeout_ms ? timeout_ms : parameter(kextbridge_params.request_timeout_ms),
+	publish_locked(*request, owner, timeout_ms ? timeout_ms : read_once(kextbridge_params.request_timeout_ms),
 		       true);
 	postpone_scan_locked(request->issued_ns);
 	request.release(); // OWNERSHIP: the table's
@@ -88,7 +88,7 @@ OSReturn cancel(const kmod_info_t *caller, OSKextRequestTag tag, void **context_
 		Request *found = find_locked(tag);
 
 		kext = found && found->kind == Kind::Resource ? found->owner->kext() : nullptr;
-		if (!kext || (parameter(kextbridge_params.strict_cancel) && kext->info != caller)) {
+		if (!kext || (read_once(kextbridge_params.strict_cancel) && kext->info != caller)) {
 			shim_trace_cancel(tag, 0, kOSKextReturnNotFound);
 			return kOSKextReturnNotFound;
 		}

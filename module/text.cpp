@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "text.hpp"
 
+#include "base/once.hpp"
 #include "shim/entry.h"
 #include "uapi/kextbridge.h"
 #include "shim/enforce.h"
@@ -9,7 +10,7 @@ namespace kextbridge {
 
 u32 name_limit()
 {
-	u32 limit = parameter(kextbridge_params.max_name);
+	u32 limit = read_once(kextbridge_params.max_name);
 
 	return limit < KEXTBRIDGE_NAME_LIMIT ? limit : KEXTBRIDGE_NAME_LIMIT;
 }

@@ -16,7 +16,7 @@ static void scan_now_locked() KEXTBRIDGE_REQUIRES(core.requests);
 
 static u64 autounload_delay_ns()
 {
-	return parameter(kextbridge_params.autounload_delay_ms) * kNanosecondsPerMs;
+	return read_once(kextbridge_params.autounload_delay_ms) * kNanosecondsPerMs;
 }
 
 int wait_done(Request &message)
@@ -76,7 +76,7 @@ OSReturn Kext::begin_unload(bool if_idle, bool automatically, Ref<Request> *mess
 // returned when this does.
 void Kext::flush()
 {
-	OSReturn result = parameter(kextbridge_params.unload_stopping) ? kOSKextReturnStopping : kOSKextReturnTimeout;
+	OSReturn result = read_once(kextbridge_params.unload_stopping) ? kOSKextReturnStopping : kOSKextReturnTimeout;
 	u32 left;
 	{
 		Guard guard(core.requests);
@@ -185,7 +185,7 @@ void Kext::hand_over()
 		return; // module exit was quicker, and has finished the unload
 	if (core.session) {
 		// A daemon that hangs over it does not keep the kext stopped for ever.
-		set_deadline_locked(*unload, parameter(kextbridge_params.request_timeout_ms));
+		set_deadline_locked(*unload, read_once(kextbridge_params.request_timeout_ms));
 		queue_locked(*unload);
 	} else {
 		answer_locked(*unload, kOSKextReturnDisabled, Payload(), false);
