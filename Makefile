@@ -16,7 +16,7 @@ kbuild = $(MAKE) --no-print-directory -C "$(KDIR)" M="$(CURDIR)/.build/$(release
 help:
 	@echo 'make run            install what is missing, build, boot a stock kernel, tell the story (KERNEL=6.1 for another)'
 	@echo 'make test           all tests: host ring, gate, VM ring on $(TEST_KERNELS)'
-	@echo 'make host           the host ring alone: plain, ASan+UBSan, TSan; seconds'
+	@echo 'make host           the host ring alone: plain, ASan+UBSan, TSan; a minute'
 	@echo 'make vm KERNEL=K    the VM ring on one kernel: $(ALL_KERNELS)'
 	@echo 'make conformance    a line per assertion, from the results of this commit'
 	@echo 'make bench          instructions per request, cancel, retain; memory per request'

@@ -16,6 +16,8 @@
 
 namespace kextbridge {
 
+class Session;
+
 inline constexpr u64 kNanosecondsPerMs = 1000000;
 
 struct Core {

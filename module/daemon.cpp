@@ -26,7 +26,6 @@ static void revoke_locked(Session &session) KEXTBRIDGE_REQUIRES(core.requests)
 {
 	bool alone = session.alone_locked() && session.in_hand.front() == session.in_hand.back();
 
-	core.session = nullptr;
 	while (Request *request = session.in_hand.back()) {
 		if (request->kind == Kind::Unload) {
 			answer_locked(*request, kOSKextReturnDisabled, Payload(), true);
@@ -48,6 +47,7 @@ static void revoke_locked(Session &session) KEXTBRIDGE_REQUIRES(core.requests)
 		request->session_node.unlink();
 		request->put();
 	}
+	core.session = nullptr;
 	daemon_left_locked();
 	changed_locked();
 	core.fetch.wake_all(); // its own threads, to learn that they are out
@@ -129,7 +129,7 @@ static Request *fetch_next_locked(Session &session, u32 room, u32 *needed) KEXTB
 	if (notice) {
 		notice->session_node.unlink(); // OWNERSHIP: its reference moves to the caller
 	} else {
-		fetch_locked(*request, session);
+		fetch_locked(*request);
 		request->get();
 	}
 	return request;
@@ -161,7 +161,7 @@ static void put_back(Session &session, Batch &batch)
 				session.notices.push_front(request);
 				wake_daemon_locked();
 			}
-		} else if (request.state == State::Fetched && request.session == &session) {
+		} else if (request.state == State::Fetched && core.session == &session) {
 			requeue_locked(request);
 		}
 	}
@@ -248,7 +248,7 @@ static Request *in_hand_locked(Session &session, u64 id) KEXTBRIDGE_REQUIRES(cor
 {
 	Request *request = find_locked(static_cast<u32>(id));
 
-	return request && request->wire_id == id && request->state == State::Fetched && request->session == &session ?
+	return request && request->wire_id() == id && request->state == State::Fetched && core.session == &session ?
 		       request :
 		       nullptr;
 }

@@ -49,7 +49,7 @@ OSReturn allocate_tag_locked(Request &request)
 		if (core.tags_live == kOSKextRequestTagInvalid - 1)
 			return kOSKextReturnNoResources;
 		request.tag = core.next_tag;
-		request.wire_id = static_cast<u64>(core.tag_wraps) << 32 | request.tag;
+		request.tag_wrap = core.tag_wraps;
 		if (++core.next_tag == kOSKextRequestTagInvalid) {
 			core.next_tag = 1;
 			core.tag_wraps++;
@@ -119,11 +119,12 @@ void queue_locked(Request &request)
 		wake_daemon_locked();
 }
 
-void fetch_locked(Request &request, Session &session)
+void fetch_locked(Request &request)
 {
+	Session &session = *core.session;
+
 	request.queue_node.unlink();
 	request.state = State::Fetched;
-	request.session = &session;
 	session.in_hand.push_back(request);
 	session.resources_in_hand += request.kind == Kind::Resource;
 	session.suspects_in_hand += request.suspect;
@@ -135,10 +136,9 @@ void fetch_locked(Request &request, Session &session)
 
 static void leave_hand_locked(Request &request) KEXTBRIDGE_REQUIRES(core.requests)
 {
-	Session &session = *request.session;
+	Session &session = *core.session;
 
 	request.session_node.unlink();
-	request.session = nullptr;
 	session.resources_in_hand -= request.kind == Kind::Resource;
 	session.suspects_in_hand -= request.suspect;
 	core.stats.fetched--;
@@ -168,7 +168,7 @@ static void leave_locked(Request &request, bool notice) KEXTBRIDGE_REQUIRES(core
 		break;
 	}
 	case State::Fetched: {
-		Session &session = *request.session;
+		Session &session = *core.session;
 		bool was_full = session.full_locked();
 
 		leave_hand_locked(request);

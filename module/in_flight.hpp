@@ -25,8 +25,8 @@ void queue_locked(Request &request) KEXTBRIDGE_REQUIRES(core.requests);
 // From now on, in ms; 0: none. A request that is Pending or Fetched then is answered with Timeout.
 void set_deadline_locked(Request &request, u32 timeout_ms) KEXTBRIDGE_REQUIRES(core.requests);
 
-// Pending -> Fetched, into the session's hands.
-void fetch_locked(Request &request, Session &session) KEXTBRIDGE_REQUIRES(core.requests);
+// Pending -> Fetched, into the hands of the active daemon.
+void fetch_locked(Request &request) KEXTBRIDGE_REQUIRES(core.requests);
 
 // Fetched -> Pending, at the head of the queue.
 void requeue_locked(Request &request) KEXTBRIDGE_REQUIRES(core.requests);

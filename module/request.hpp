@@ -21,7 +21,6 @@ namespace kextbridge {
 
 class Kext;
 class Owner;
-class Session;
 
 enum class State : u8 { Pending, Fetched, Answered, Finished };
 enum class Kind : u8 { Resource = 1, Load = 2, Unload = 3 }; // KEXTD_RESOURCE...
@@ -32,6 +31,7 @@ struct Payload {
 };
 
 // LOCKING: the table's lock guards every field but the immutable ones.
+// State Fetched: in the hands of core.session, the active daemon, and on its list.
 // OWNERSHIP: the table holds one reference from publish_locked() to forget_locked(); a notice that is owed to
 // the daemon holds one more; fetch, reply and callback hold theirs while they work without the lock.
 class Request final : public RefCounted<Request> {
@@ -50,12 +50,12 @@ class Request final : public RefCounted<Request> {
 	timerqueue_node deadline;
 
 	// immutable after publish
-	u64 wire_id = 0;
 	u64 issued_ns = 0;
 	Owner *owner = nullptr; // holds a reference
 	OSKextRequestResourceCallback callback = nullptr;
 	void *context = nullptr;
 	u32 tag = 0;
+	u32 tag_wrap = 0; // how often the tags had wrapped around
 	u32 max_length = 0;
 	u16 identifier_size = 0; // NUL included
 	u16 name_size = 0;
@@ -69,15 +69,17 @@ class Request final : public RefCounted<Request> {
 	s32 result = 0;
 	u32 length = 0;
 	void *data = nullptr;
-	Session *session KEXTBRIDGE_GUARDED_BY(core_lock()) = nullptr; // whose hands it is in
 
+	// The daemon's name for it, which never comes back.
+	u64 wire_id() const { return static_cast<u64>(tag_wrap) << 32 | tag; }
 	const char *identifier() const { return reinterpret_cast<const char *>(this + 1); }
 	const char *name() const { return identifier() + identifier_size; }
 	// As they go on the wire: padded with zeros to 8.
 	u32 strings_size() const { return (identifier_size + name_size + 7u) & ~7u; }
 };
 
-static_assert(sizeof(Request) <= 192, "design.md 14: a pending request costs at most 192 bytes besides its names");
+// With names of up to 32 and of up to 96 bytes this just fits what kmalloc gives out.
+static_assert(sizeof(Request) == 160);
 
 // What a request belongs to: a kext, or a program's open file.
 class Owner : public RefCounted<Owner> {

@@ -48,7 +48,7 @@ int write_request(const Request &request, u64 deadline_ns, u32 attempt, u64 *at)
 
 	header.size = request_record_size(request);
 	header.kind = static_cast<u32>(request.kind);
-	header.id = request.wire_id;
+	header.id = request.wire_id();
 	header.deadline_ns = deadline_ns;
 	header.max_length = request.max_length;
 	header.load_tag = request.owner ? request.owner->load_tag() : 0;
@@ -65,7 +65,7 @@ int write_notice(const Request &request, u64 *at)
 
 	header.size = notice_record_size();
 	header.kind = KEXTD_CANCEL;
-	header.id = request.wire_id;
+	header.id = request.wire_id();
 	header.identifier_size = 1;
 	header.name_size = 1;
 	return write_record(header, none, at);

@@ -205,8 +205,8 @@ TEST_F_TIMEOUT(kext, T_015_cancel_against_reply, 150)
 		}
 	}
 	pthread_join(thread, NULL);
-	TH_LOG("%d races in %.1f s: %u cancelled, %u called back, %u overlaps", RACES, (kb_now_ns() - began) / 1e9,
-	       by_cancel, by_callback, overlaps);
+	TH_LOG("%d races in %.1f s: %u cancelled, %u called back, %u overlaps, both won %u, nobody won %u", RACES,
+	       (kb_now_ns() - began) / 1e9, by_cancel, by_callback, overlaps, both, neither);
 	EXPECT_EQ(0, both);
 	EXPECT_EQ(0, neither);
 	EXPECT_EQ(0, wrong);

@@ -68,10 +68,8 @@ extern "C" const char *host_check_invariants()
 		pending += request->state == State::Pending;
 		fetched += request->state == State::Fetched;
 		answered += request->state == State::Answered;
-		if ((request->state == State::Fetched) != (request->session != nullptr))
-			return "session is set in state Fetched only";
-		if (request->state == State::Fetched && !request->session_node.linked())
-			return "a fetched request is in its session's hands";
+		if (request->state == State::Fetched && (!core.session || !request->session_node.linked()))
+			return "a fetched request is in the active daemon's hands";
 		if (request->timed && request->state != State::Pending && request->state != State::Fetched)
 			return "only waiting requests are on the deadline queue";
 		if (request->kind == Kind::Resource && request->state != State::Finished)

@@ -1560,6 +1560,8 @@ TEST_F(Oskext, lease_hung_stop_function)
 	ASSERT_EQ(other.insmod(), 0);
 	Service service(daemon);
 	Unload unload(hung);
+	while (!hung.in_stop)
+		std::this_thread::yield();
 	other.must_request();
 	other.wait_for_calls(1);
 	EXPECT_EQ(control.unload(other.tag()).result, kOSReturnSuccess);

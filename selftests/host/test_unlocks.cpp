@@ -626,7 +626,9 @@ TEST_F(EachUnlock, callbacks_meet_exit)
 		// The next run has left the queue and is held up before it looks at its kext.
 		std::atomic<bool> gone{false};
 		fake::at_next(fake::Moment::WorkBegins, [&] {
-			for (int turns = 0; turns < 2000 && !gone; turns++)
+			auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(200);
+
+			while (!gone && std::chrono::steady_clock::now() < end)
 				std::this_thread::yield();
 		});
 		round.interrupt([&] {
