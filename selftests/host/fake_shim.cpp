@@ -1134,6 +1134,7 @@ struct Item {
 	WorkState *work;
 	workqueue_struct *wq;
 	bool done = false;
+	int waiters = 0; // flush_work
 };
 
 struct Pool {
@@ -1200,6 +1201,7 @@ struct Pool {
 				last = item;
 		if (!last)
 			return false;
+		last->waiters++;
 		while (!last->done)
 			changed.wait(lock);
 		return true;
@@ -1238,6 +1240,7 @@ Pool &pool()
 }
 
 thread_local WorkState *current_work;
+thread_local Item *current_item;
 
 void Pool::worker()
 {
@@ -1258,12 +1261,14 @@ void Pool::worker()
 		lock.unlock();
 		yield_sometimes();
 		current_work = item->work;
+		current_item = item.get();
 		moment(fake::Moment::WorkBegins);
 		if (delayed)
 			kextbridge_delayed_work_c(reinterpret_cast<delayed_work *>(item->work));
 		else
 			kextbridge_work_c(reinterpret_cast<work_struct *>(item->work));
 		current_work = nullptr;
+		current_item = nullptr;
 		if (atomic_depth)
 			fake::bug("a work returned with a lock held");
 		// From here on the work may be gone.
@@ -1367,6 +1372,7 @@ extern "C" bool shim_queue_work(struct workqueue_struct *wq, struct work_struct 
 	WorkState *state = checked(work);
 
 	yield_sometimes();
+	moment(fake::Moment::QueueWork);
 	std::lock_guard lock(pool().mutex);
 
 	if (state->pending || state->cancelling)
@@ -1394,6 +1400,13 @@ extern "C" bool shim_cancel_work_sync(struct work_struct *work)
 extern "C" struct work_struct *shim_current_work(void)
 {
 	return current_work && !current_work->delayed ? reinterpret_cast<work_struct *>(current_work) : nullptr;
+}
+
+bool fake::this_run_is_awaited()
+{
+	std::lock_guard lock(pool().mutex);
+
+	return current_item && (current_item->waiters || current_work->cancelling);
 }
 
 extern "C" void shim_init_delayed_work(struct delayed_work *work, const char *, struct lock_class_key *)

@@ -128,11 +128,15 @@ enum class Moment {
 	ModuleGet,     // try_module_get, before it looks
 	WorkBegins,    // a work has left the queue and has not looked at anything
 	GracePeriod,   // synchronize_rcu_tasks
+	QueueWork,     // before it looks whether the work is queued already
 	Unlock,        // the next unlock: where a softirq or a preemption comes in
 	Moments,
 };
 // skip: how many such moments pass before.
 void at_next(Moment moment, std::function<void()> what, int skip = 0);
+// Somebody waits for this run of the work that the thread is in: flush_work, cancel_work_sync.
+bool this_run_is_awaited();
+
 // ---- xarray
 // Every __xa_insert needs a new node: it allocates, and drops the lock to do so.
 void xa_always_allocates(bool on);

@@ -356,6 +356,49 @@ TEST_F(Oskext, T_070_exit_waits_for_a_running_callback)
 	EXPECT_EQ(kext.call_count(), 1u);
 }
 
+// A run of callbacks ends at its 64th and queues the next one, while module exit waits for the run.
+TEST_F(Oskext, T_070_exit_waits_for_the_next_run_too)
+{
+	constexpr u32 count = 64;
+	Daemon daemon;
+	Kext kext("", KEXTBRIDGE_KEXT_PLAIN_RMMOD);
+	std::atomic<bool> go{false};
+	std::atomic<bool> gone{false};
+	std::thread leaver;
+
+	kext.on_callback = [&](const Call &) {
+		while (!go)
+			std::this_thread::yield();
+	};
+	ASSERT_EQ(kext.insmod(), 0);
+	for (u32 i = 0; i < count; i++)
+		kext.must_request();
+	for (const Record &record : daemon.fetch())
+		daemon.reply(record.id, 0);
+	while (!kext.in_callback)
+		std::this_thread::yield();
+	fake::at_next(fake::Moment::QueueWork, [&] {
+		leaver = std::thread([&] {
+			EXPECT_EQ(kext.rmmod(), 0);
+			gone = true;
+		});
+		while (!fake::this_run_is_awaited())
+			std::this_thread::yield();
+	});
+	// It has left the queue and has not looked at its kext.
+	fake::at_next(fake::Moment::WorkBegins, [&] {
+		while (!gone && !fake::this_run_is_awaited())
+			std::this_thread::yield();
+	});
+	go = true;
+	while (!gone)
+		std::this_thread::yield();
+	leaver.join();
+	fake::settle();
+	fake::at_next(fake::Moment::WorkBegins, nullptr);
+	EXPECT_EQ(kext.call_count(), count);
+}
+
 // ---- registration
 
 TEST_F(Oskext, T_160_load_tags)

@@ -602,49 +602,4 @@ TEST_F(EachUnlock, failing_fetch_meets_a_sleeper)
 	});
 }
 
-// A run of callbacks ends at its 64th and queues the next run, while the kext leaves.
-TEST_F(EachUnlock, callbacks_meet_exit)
-{
-	constexpr u32 count = 64;
-
-	sweep([&](Round &round) {
-		Daemon daemon;
-		Kext kext("", KEXTBRIDGE_KEXT_PLAIN_RMMOD);
-		std::atomic<bool> go{false};
-
-		kext.on_callback = [&](const Call &) {
-			while (!go)
-				std::this_thread::yield();
-		};
-		EXPECT_EQ(kext.insmod(), 0);
-		for (u32 i = 0; i < count; i++)
-			kext.must_request();
-		for (const Record &record : daemon.fetch())
-			daemon.reply(record.id, 0);
-		while (!kext.in_callback)
-			std::this_thread::yield();
-		// The next run has left the queue and is held up before it looks at its kext.
-		std::atomic<bool> gone{false};
-		fake::at_next(fake::Moment::WorkBegins, [&] {
-			auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(200);
-
-			while (!gone && std::chrono::steady_clock::now() < end)
-				std::this_thread::yield();
-		});
-		round.interrupt([&] {
-			EXPECT_EQ(kext.rmmod(), 0);
-			gone = true;
-		});
-		go = true;
-		bool ran = round.join();
-		if (!ran) {
-			EXPECT_EQ(kext.rmmod(), 0);
-		}
-		fake::at_next(fake::Moment::WorkBegins, nullptr);
-		EXPECT_FALSE(kext.is_loaded());
-		EXPECT_EQ(kext.call_count(), count);
-		return ran;
-	});
-}
-
 } // namespace
