@@ -14,7 +14,10 @@ extern "C" {
 
 struct module;
 
-/* rmmod works as for any module: nothing can refuse it, and pending requests are flushed from exit. */
+/*
+ * rmmod works as for any module: nothing can refuse it, and pending requests are flushed from exit. Nor does a base
+ * reference stop the daemon when it is about to delete the module and somebody removes and loads it again by hand.
+ */
 #define KEXTBRIDGE_KEXT_PLAIN_RMMOD 0x1u
 
 /*
