@@ -3,6 +3,9 @@
 
 kb_me=${0##*/}
 
+# depmod, modinfo: not on a plain user's path
+PATH=$PATH:/usr/sbin:/sbin
+
 kb_note() { printf '%s: %s\n' "$kb_me" "$*" >&2; }
 
 kb_die() {
