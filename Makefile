@@ -8,8 +8,12 @@ ALL_KERNELS := 6.1 6.12 6.1-cloud 6.12-cloud 6.1-rt 6.12-rt
 # Headers of KERNEL from the cache, unless the caller has others.
 KDIR ?= $(shell scripts/kernel headers $(KERNEL))
 release = $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' "$(KDIR)/include/generated/utsrelease.h")
-kbuild = $(MAKE) --no-print-directory -C "$(KDIR)" M="$(CURDIR)/.build/$(release)" KEXTBRIDGE_DIR="$(CURDIR)" \
-	PAHOLE="$(CURDIR)/scripts/pahole-nocxx"
+# HOOKS=1: the build for tests (shim/test.h), beside the other one.
+build = $(release)$(if $(HOOKS),-hooks)
+# A kernel that clang has built gets its modules from the same clang.
+llvm = $(shell sed -n 's/^CONFIG_CLANG_VERSION=\([1-9][0-9]*\)[0-9]\{4\}$$/LLVM=-\1/p' "$(KDIR)/include/config/auto.conf")
+kbuild = $(MAKE) --no-print-directory -C "$(KDIR)" M="$(CURDIR)/.build/$(build)" KEXTBRIDGE_DIR="$(CURDIR)" \
+	PAHOLE="$(CURDIR)/scripts/pahole-nocxx" $(llvm) HOOKS="$(HOOKS)"
 
 .PHONY: help all deps test-deps modules drivers userspace run test host vm conformance bench lint clean install
 
@@ -37,7 +41,7 @@ test-deps:
 # The sources are linked into a folder per kernel, so that several kernels can be built side by side.
 modules:
 	@test -n "$(release)" || { echo "no kernel headers in KDIR=$(KDIR)" >&2; exit 1; }
-	@mkdir -p .build/$(release) && cp -rsfn $(CURDIR)/Kbuild $(CURDIR)/module $(CURDIR)/shim .build/$(release)/
+	@mkdir -p .build/$(build) && cp -rsfn $(CURDIR)/Kbuild $(CURDIR)/module $(CURDIR)/shim .build/$(build)/
 	@$(kbuild) modules
 
 drivers: modules

@@ -5,14 +5,17 @@
 #include <linux/vmalloc.h>
 
 #include "shim/shim.h"
+#include "test.h"
 
 void shim_kfree(const void *p)
 {
+	kextbridge_test_freed(p);
 	kfree(p);
 }
 
 void shim_kvfree(const void *p)
 {
+	kextbridge_test_freed(p);
 	kvfree(p);
 }
 
@@ -24,20 +27,21 @@ void shim_kvfree_rcu(void *p)
 {
 	struct freed_later *memory = p;
 
+	kextbridge_test_freed(p);
 	kvfree_rcu(memory, rcu);
 }
 
 void *shim_kvmalloc(size_t size, unsigned int gfp)
 {
-	return kvmalloc(size, (__force gfp_t)gfp);
+	return kextbridge_test_allocated(kvmalloc(size, (__force gfp_t)gfp));
 }
 
 void *shim_kvzalloc(size_t size, unsigned int gfp)
 {
-	return kvzalloc(size, (__force gfp_t)gfp);
+	return kextbridge_test_allocated(kvzalloc(size, (__force gfp_t)gfp));
 }
 
 void *shim_kzalloc(size_t size, unsigned int gfp)
 {
-	return kzalloc(size, (__force gfp_t)gfp);
+	return kextbridge_test_allocated(kzalloc(size, (__force gfp_t)gfp));
 }

@@ -2,6 +2,7 @@
 #include <linux/kref.h>
 
 #include "shim/shim.h"
+#include "test.h"
 
 void shim_kref_get(struct kref *kref)
 {
@@ -20,5 +21,6 @@ void shim_kref_init(struct kref *kref)
 
 bool shim_kref_put(struct kref *kref, void (*release)(struct kref *kref))
 {
+	kextbridge_test_point(TEST_PUT);
 	return kref_put(kref, release);
 }

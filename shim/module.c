@@ -3,6 +3,7 @@
 
 #include "compat.h"
 #include "shim/shim.h"
+#include "test.h"
 
 const char *shim_module_name(const struct module *module)
 {
@@ -11,6 +12,7 @@ const char *shim_module_name(const struct module *module)
 
 void shim_module_put(struct module *module)
 {
+	kextbridge_test_point(TEST_MODULE);
 	module_put(module);
 }
 
@@ -26,5 +28,6 @@ void shim_module_text(const struct module *module, unsigned long *start, unsigne
 
 bool shim_try_module_get(struct module *module)
 {
+	kextbridge_test_point(TEST_MODULE);
 	return try_module_get(module);
 }

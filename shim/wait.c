@@ -4,6 +4,13 @@
 #include <linux/wait.h>
 
 #include "shim/shim.h"
+#include "test.h"
+
+static bool looked(bool (*condition)(void *arg), void *arg)
+{
+	kextbridge_test_point(TEST_WAIT);
+	return condition(arg);
+}
 
 void shim_init_waitqueue_head(struct wait_queue_head *wq, const char *name, struct lock_class_key *key)
 {
@@ -17,22 +24,22 @@ void shim_poll_wait(struct file *file, struct wait_queue_head *wq, struct poll_t
 
 void shim_wait_event(struct wait_queue_head *wq, bool (*condition)(void *arg), void *arg)
 {
-	wait_event(*wq, condition(arg));
+	wait_event(*wq, looked(condition, arg));
 }
 
 int shim_wait_event_interruptible(struct wait_queue_head *wq, bool (*condition)(void *arg), void *arg)
 {
-	return wait_event_interruptible(*wq, condition(arg));
+	return wait_event_interruptible(*wq, looked(condition, arg));
 }
 
 int shim_wait_event_interruptible_exclusive(struct wait_queue_head *wq, bool (*condition)(void *arg), void *arg)
 {
-	return wait_event_interruptible_exclusive(*wq, condition(arg));
+	return wait_event_interruptible_exclusive(*wq, looked(condition, arg));
 }
 
 int shim_wait_event_killable(struct wait_queue_head *wq, bool (*condition)(void *arg), void *arg)
 {
-	return wait_event_killable(*wq, condition(arg));
+	return wait_event_killable(*wq, looked(condition, arg));
 }
 
 bool shim_waitqueue_active(struct wait_queue_head *wq)
@@ -42,10 +49,12 @@ bool shim_waitqueue_active(struct wait_queue_head *wq)
 
 void shim_wake_up(struct wait_queue_head *wq)
 {
+	kextbridge_test_point(TEST_WAKE);
 	wake_up(wq);
 }
 
 void shim_wake_up_all(struct wait_queue_head *wq)
 {
+	kextbridge_test_point(TEST_WAKE);
 	wake_up_all(wq);
 }

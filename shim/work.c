@@ -4,15 +4,24 @@
 
 #include "shim/entry.h"
 #include "shim/shim.h"
+#include "test.h"
 
 static void shim_work_fn(struct work_struct *work)
 {
+	kextbridge_test_work_begin();
+	kextbridge_test_point(TEST_WORK);
 	kextbridge_work_c(work);
+	kextbridge_test_work_end();
+	kextbridge_test_point(TEST_WORK_END);
 }
 
 static void shim_delayed_work_fn(struct work_struct *work)
 {
+	kextbridge_test_work_begin();
+	kextbridge_test_point(TEST_WORK);
 	kextbridge_delayed_work_c(to_delayed_work(work));
+	kextbridge_test_work_end();
+	kextbridge_test_point(TEST_WORK_END);
 }
 
 /* INIT_WORK() with the caller's lock class: the macro would give all works of this file one class. */
@@ -34,11 +43,13 @@ struct workqueue_struct *shim_alloc_workqueue(const char *name, unsigned int fla
 
 bool shim_cancel_delayed_work_sync(struct delayed_work *work)
 {
+	kextbridge_test_point(TEST_SYNC);
 	return cancel_delayed_work_sync(work);
 }
 
 bool shim_cancel_work_sync(struct work_struct *work)
 {
+	kextbridge_test_point(TEST_SYNC);
 	return cancel_work_sync(work);
 }
 
@@ -56,6 +67,7 @@ void shim_destroy_workqueue(struct workqueue_struct *wq)
 
 bool shim_flush_work(struct work_struct *work)
 {
+	kextbridge_test_point(TEST_SYNC);
 	return flush_work(work);
 }
 
@@ -75,10 +87,12 @@ bool shim_mod_delayed_work(struct workqueue_struct *wq, struct delayed_work *wor
 	/* Rounds up and adds the tick that is running: never early. */
 	u64 ticks = nsecs_to_jiffies64(delay_ns) + (delay_ns ? 1 : 0);
 
+	kextbridge_test_point(TEST_QUEUE);
 	return mod_delayed_work(wq, work, min_t(u64, ticks, MAX_JIFFY_OFFSET));
 }
 
 bool shim_queue_work(struct workqueue_struct *wq, struct work_struct *work)
 {
+	kextbridge_test_point(TEST_QUEUE);
 	return queue_work(wq, work);
 }

@@ -2,6 +2,7 @@
 #include <linux/xarray.h>
 
 #include "shim/shim.h"
+#include "test.h"
 
 int shim___xa_insert(struct xarray *xa, unsigned long index, void *entry, unsigned int gfp)
 {
@@ -41,10 +42,12 @@ void *shim_xa_load(struct xarray *xa, unsigned long index)
 
 void shim_xa_lock_bh(struct xarray *xa) __acquires(&xa->xa_lock)
 {
+	kextbridge_test_point(TEST_LOCK);
 	xa_lock_bh(xa);
 }
 
 void shim_xa_unlock_bh(struct xarray *xa) __releases(&xa->xa_lock)
 {
 	xa_unlock_bh(xa);
+	kextbridge_test_point(TEST_UNLOCK);
 }

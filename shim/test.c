@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The test build's hooks; see test.h. */
+#include <linux/atomic.h>
+#include <linux/delay.h>
+#include <linux/kcov.h>
+#include <linux/module.h>
+#include <linux/moduleparam.h>
+#include <linux/preempt.h>
+
+#include "test.h"
+
+static unsigned int chaos_permille;
+module_param(chaos_permille, uint, 0644);
+MODULE_PARM_DESC(chaos_permille, "test build: how many of 1000 passes of a point are delayed (default 0)");
+static unsigned int chaos_us = 200;
+module_param(chaos_us, uint, 0644);
+MODULE_PARM_DESC(chaos_us,
+		 "test build: the longest delay in us; a tenth of it where nothing may preempt it (default 200)");
+static unsigned int chaos_points = (1u << TEST_POINTS) - 1;
+module_param(chaos_points, uint, 0644);
+MODULE_PARM_DESC(chaos_points, "test build: which points, a bit each in the order of enum test_point (default all)");
+static ulong chaos_seed = 1;
+module_param(chaos_seed, ulong, 0644);
+MODULE_PARM_DESC(chaos_seed, "test build: of the delays (default 1)");
+
+static unsigned int kcov_handle;
+module_param(kcov_handle, uint, 0644);
+MODULE_PARM_DESC(kcov_handle, "test build: KCOV common handle for workers; 0: none (default 0)");
+
+static atomic_long_t passes;
+static atomic_long_t live_allocations;
+static atomic_long_t delays[TEST_POINTS];
+
+static int live_get(char *buffer, const struct kernel_param *kp)
+{
+	return sysfs_emit(buffer, "%ld\n", atomic_long_read(&live_allocations));
+}
+
+static const struct kernel_param_ops live_ops = {.get = live_get};
+module_param_cb(live_allocations, &live_ops, NULL, 0444);
+MODULE_PARM_DESC(live_allocations, "test build: allocations of the core that are not freed");
+
+static int delays_get(char *buffer, const struct kernel_param *kp)
+{
+	int i, length = 0;
+
+	for (i = 0; i < TEST_POINTS; i++)
+		length += sysfs_emit_at(buffer, length, "%ld%c", atomic_long_read(&delays[i]),
+					i + 1 < TEST_POINTS ? ' ' : '\n');
+	return length;
+}
+
+static const struct kernel_param_ops delays_ops = {.get = delays_get};
+module_param_cb(chaos_delays, &delays_ops, NULL, 0444);
+MODULE_PARM_DESC(chaos_delays, "test build: delays so far at each point");
+
+/* splitmix64 of the seed and a running number. */
+static u64 next_random(void)
+{
+	u64 x = READ_ONCE(chaos_seed) + (u64)atomic_long_inc_return(&passes) * 0x9e3779b97f4a7c15ull;
+
+	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
+	x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
+	return x ^ (x >> 31);
+}
+
+/*
+ * Sleeps only where the core may sleep: elsewhere an RCU-tasks grace period must go on waiting for the driver that called
+ * us, as it would without the delay.
+ */
+static void delay(enum test_point point, u64 random, unsigned int longest)
+{
+	bool sleeps = point == TEST_WORK || point == TEST_WORK_END || point == TEST_SYNC || point == TEST_COPY;
+
+	if (sleeps)
+		usleep_range(1, 1 + random % longest);
+	else
+		udelay(1 + random % (preemptible() ? longest : longest / 10 + 1));
+}
+
+void kextbridge_test_point(enum test_point point)
+{
+	unsigned int permille = READ_ONCE(chaos_permille);
+	unsigned int longest = READ_ONCE(chaos_us);
+	u64 random;
+
+	if (likely(!permille) || !longest || !(READ_ONCE(chaos_points) & (1u << point)))
+		return;
+	random = next_random();
+	if ((random & 0xffff) % 1000 >= permille)
+		return;
+	atomic_long_inc(&delays[point]);
+	delay(point, random >> 16, longest);
+}
+
+void kextbridge_test_work_begin(void)
+{
+	unsigned int handle = READ_ONCE(kcov_handle);
+
+	if (handle)
+		kcov_remote_start_common(handle);
+}
+
+void kextbridge_test_work_end(void)
+{
+	/* Without a start it does nothing. */
+	kcov_remote_stop();
+}
+
+void *kextbridge_test_allocated(void *p)
+{
+	if (p)
+		atomic_long_inc(&live_allocations);
+	return p;
+}
+
+void kextbridge_test_freed(const void *p)
+{
+	if (p)
+		atomic_long_dec(&live_allocations);
+}
