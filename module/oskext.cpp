@@ -53,15 +53,13 @@ OSReturn submit(const char *identifier, const char *name, OSKextRequestResourceC
 	request->max_length = max_length && max_length < reply_limit ? max_length : reply_limit;
 
 	Guard guard(core.requests);
-	Kext *owner;
-	OSReturn result = find_owner_locked(callback, &owner);
+	OSReturn result = allocate_tag_locked(*request);
 
 	if (result)
 		return result;
-	result = allocate_tag_locked(*request);
-	if (result)
-		return result;
-	// The allocation may have let go of the lock.
+	// After the allocation, which may have let go of the lock.
+	Kext *owner;
+
 	result = find_owner_locked(callback, &owner);
 	if (result) {
 		free_tag_locked(*request);
