@@ -39,7 +39,8 @@ int shim_wait_event_interruptible_exclusive(struct wait_queue_head *wq, bool (*c
 
 int shim_wait_event_killable(struct wait_queue_head *wq, bool (*condition)(void *arg), void *arg)
 {
-	return wait_event_killable(*wq, looked(condition, arg));
+	/* Freezable: a sleeper who waits for user space, which is frozen too, must not keep the system from suspending. */
+	return wait_event_state(*wq, looked(condition, arg), (TASK_KILLABLE | TASK_FREEZABLE));
 }
 
 bool shim_waitqueue_active(struct wait_queue_head *wq)
