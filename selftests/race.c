@@ -3,72 +3,12 @@
  * Races between two threads, over and over: one of them goes when the other is about to, after a delay that is steered
  * so that both outcomes come up, with some noise on top. KB_SEED repeats a run as far as a race can be repeated.
  */
-#include <x86intrin.h>
-
 #include "kselftest_harness.h"
 
 #include "lib/fixture.h"
+#include "lib/race.h"
 
 #define BATCH 64
-
-/* Until *at has come that far, or for so many clock ticks. Who waits lets the kernel's workers have the CPU. */
-static void await_for(const uint32_t *at, uint32_t value, uint64_t ticks)
-{
-	uint64_t began = __rdtsc();
-
-	for (unsigned int spins = 1; (int32_t)(__atomic_load_n(at, __ATOMIC_ACQUIRE) - value) < 0; spins++) {
-		if (spins % 64 == 0)
-			sched_yield();
-		if (__rdtsc() - began > ticks)
-			return;
-	}
-}
-
-static void await(const uint32_t *at, uint32_t value)
-{
-	await_for(at, value, ~0ull);
-}
-
-static void advance(uint32_t *at, uint32_t value)
-{
-	__atomic_store_n(at, value, __ATOMIC_RELEASE);
-}
-
-/* For so many clock ticks. */
-static void linger(uint64_t ticks)
-{
-	uint64_t until = __rdtsc() + ticks;
-
-	while (__rdtsc() < until)
-		if (ticks > 20000)
-			sched_yield();
-}
-
-/* How long one side lingers: longer when it wins too often. */
-struct steer {
-	int64_t ticks;
-};
-
-static uint64_t steer_ticks(const struct steer *steer)
-{
-	int64_t noise = kb_random() % (steer->ticks / 2 + 4000);
-
-	return steer->ticks + noise;
-}
-
-static void steer_later(struct steer *steer)
-{
-	steer->ticks += steer->ticks / 16 + 64;
-	if (steer->ticks > 10000000)
-		steer->ticks = 10000000;
-}
-
-static void steer_sooner(struct steer *steer)
-{
-	steer->ticks -= steer->ticks / 16 + 64;
-	if (steer->ticks < 0)
-		steer->ticks = 0;
-}
 
 /* ---- T-015: cancel against reply */
 
