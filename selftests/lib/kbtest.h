@@ -67,6 +67,14 @@ struct kbtest_wait {
 #define KBTEST_USER 5   /* an address of user space */
 #define KBTEST_DATA 6   /* in the kext's data */
 #define KBTEST_KERNEL 7 /* a function of the kernel proper */
+#define KBTEST_RELEASE_SELF 8 /* as KBTEST_COUNT, after it has released its own kext; its way back is long */
+
+/* In the context of KBTEST_COUNT: adds 1 in the byte of its result instead. */
+#define KBTEST_BY_RESULT 0x10000u
+#define KBTEST_BYTE_SUCCESS 0
+#define KBTEST_BYTE_TIMEOUT 1
+#define KBTEST_BYTE_INTERNAL 2 /* kOSKextReturnInternalError */
+#define KBTEST_BYTE_OTHER 3
 
 /* What the callback does besides writing events, in this order. */
 #define KBTEST_DO_SLEEP 0x1u      /* for `ms` */
@@ -178,6 +186,16 @@ struct kbtest_counts {
 	__u32 count;
 };
 
+/* Since KBTEST_IOC_RESET. */
+struct kbtest_totals {
+	__u64 accepted; /* requests, of every callback */
+	__u64 called_back;
+	__u64 cancelled;
+	__u64 unexpected; /* callbacks of KBTEST_LOG with a tag that was over already, or that nobody was told */
+	__u64 stops;
+	__u64 stops_retained; /* a kext was stopped, or was stopping, while the bench retained it */
+};
+
 #define KBTEST_IOC_RESET _IO(0xb7, 0)                      /* no events, gates closed, plans empty */
 #define KBTEST_IOC_WAIT _IOWR(0xb7, 1, struct kbtest_wait) /* ETIME: no such event came */
 #define KBTEST_IOC_REQUEST _IOWR(0xb7, 2, struct kbtest_request)
@@ -187,5 +205,6 @@ struct kbtest_counts {
 #define KBTEST_IOC_KEXT _IOWR(0xb7, 6, struct kbtest_kext_info)
 #define KBTEST_IOC_CALL _IOWR(0xb7, 7, struct kbtest_call)
 #define KBTEST_IOC_COUNTS _IOW(0xb7, 8, struct kbtest_counts)
+#define KBTEST_IOC_TOTALS _IOR(0xb7, 9, struct kbtest_totals)
 
 #endif

@@ -11,6 +11,7 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/random.h>
 #include <linux/rwsem.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -37,9 +38,11 @@ struct kbtest_entry {
 	struct kbtest_kext_info info;
 	OSKextRequestResourceCallback log;
 	OSKextRequestResourceCallback count;
+	OSKextRequestResourceCallback release;
 	struct kbtest_kext *data; /* an address, never followed */
 	struct kbtest_plan plan;
 	atomic_t running;
+	atomic_t held; /* retains of the bench that it has not given back */
 	bool in_start;
 	bool in_stop;
 };
@@ -73,6 +76,10 @@ static DECLARE_WAIT_QUEUE_HEAD(gate_wait);
 
 static DEFINE_MUTEX(held_mutex); /* KBTEST_HOLD_MUTEX, KBTEST_DO_MUTEX */
 static atomic_t counts[KBTEST_COUNTS];
+
+static struct {
+	atomic64_t accepted, called_back, cancelled, unexpected, stops, stops_retained;
+} totals;
 
 /* ---- events and gates */
 
@@ -223,6 +230,8 @@ static OSKextRequestResourceCallback pick_callback(struct kbtest_entry *entry, u
 		return entry->log;
 	case KBTEST_COUNT:
 		return entry->count;
+	case KBTEST_RELEASE_SELF:
+		return entry->release;
 	case KBTEST_HEAP:
 		return (OSKextRequestResourceCallback)heap;
 	case KBTEST_STACK:
@@ -263,6 +272,8 @@ static OSReturn request_one(struct kbtest_entry *entry, OSKextRequestResourceCal
 						     tag_out, args->timeout_ms, args->max_length);
 	else
 		result = OSKextRequestResource(identifier, name, callback, (void *)(unsigned long)context, tag_out);
+	if (!result)
+		atomic64_inc(&totals.accepted);
 	if (slot)
 		*tag = slot->tag;
 	if (args->flags & KBTEST_HOLD_MUTEX) {
@@ -343,13 +354,21 @@ static long request(struct kbtest_request *args)
 	return err;
 }
 
+/* It has no slot unless its callback is KBTEST_LOG and its tag was asked for. */
+static void note_cancel(OSKextRequestTag tag)
+{
+	struct slot slot;
+
+	atomic64_inc(&totals.cancelled);
+	take_slot(tag, &slot);
+}
+
 static void add_contexts(OSKextRequestTag tag, void *context, void *arg)
 {
 	struct kbtest_cancel *args = arg;
-	struct slot slot;
 
 	args->context += (unsigned long)context;
-	take_slot(tag, &slot);
+	note_cancel(tag);
 }
 
 static long cancel(struct kbtest_cancel *args)
@@ -358,7 +377,6 @@ static long cancel(struct kbtest_cancel *args)
 	void *context = (void *)(unsigned long)args->context;
 	void **context_out = args->flags & KBTEST_CANCEL_NO_OUT ? NULL : &context;
 	const kmod_info_t *info;
-	struct slot slot;
 	long err = 0;
 
 	if (!entry)
@@ -376,7 +394,7 @@ static long cancel(struct kbtest_cancel *args)
 				       kextbridge_cancel_request(info, args->tag, context_out);
 		args->context = (unsigned long)context;
 		if (!args->result)
-			take_slot(args->tag, &slot);
+			note_cancel(args->tag);
 	}
 	up_read(&entry->alive);
 	return err;
@@ -404,8 +422,6 @@ static void request_next(struct kbtest_entry *entry, const struct slot *last, u6
 
 static void act(struct kbtest_kext *kext, const struct slot *slot, u64 context, struct kbtest_event *event)
 {
-	struct slot other;
-
 	if (slot->flags & KBTEST_DO_SLEEP)
 		msleep(slot->ms);
 	if (slot->flags & KBTEST_DO_WAIT)
@@ -415,7 +431,7 @@ static void act(struct kbtest_kext *kext, const struct slot *slot, u64 context, 
 	if (slot->flags & KBTEST_DO_CANCEL) {
 		event->inner_result = kextbridge_cancel_request(kext->info, slot->other, NULL);
 		if (!event->inner_result)
-			take_slot(slot->other, &other);
+			note_cancel(slot->other);
 	}
 	if ((slot->flags & KBTEST_DO_REQUEST) && slot->chain)
 		request_next(kext->entry, slot, context + 1, event);
@@ -442,8 +458,11 @@ void kbtest_log(struct kbtest_kext *kext, OSKextRequestTag tag, OSReturn result,
 		.concurrent = atomic_inc_return(&entry->running),
 	};
 
+	atomic64_inc(&totals.called_back);
 	if (take_slot(tag, &slot))
 		event.flags |= KBTEST_TAG_KNOWN;
+	else
+		atomic64_inc(&totals.unexpected);
 	if (slot.requester == current)
 		event.flags |= KBTEST_ON_REQUESTER;
 	if (data)
@@ -468,12 +487,40 @@ void kbtest_log(struct kbtest_kext *kext, OSKextRequestTag tag, OSReturn result,
 }
 EXPORT_SYMBOL_GPL(kbtest_log);
 
-void kbtest_count(void *context)
+static unsigned int byte_of(OSReturn result)
 {
-	if ((unsigned long)context < KBTEST_COUNTS)
-		atomic_inc(&counts[(unsigned long)context]);
+	switch (result) {
+	case kOSReturnSuccess:
+		return KBTEST_BYTE_SUCCESS;
+	case kOSKextReturnTimeout:
+		return KBTEST_BYTE_TIMEOUT;
+	case kOSKextReturnInternalError:
+		return KBTEST_BYTE_INTERNAL;
+	}
+	return KBTEST_BYTE_OTHER;
+}
+
+void kbtest_count(OSReturn result, void *context)
+{
+	unsigned long at = (unsigned long)context & ~(unsigned long)KBTEST_BY_RESULT;
+	int one = at == (unsigned long)context ? 1 : 1 << (8 * byte_of(result));
+
+	atomic64_inc(&totals.called_back);
+	if (at < KBTEST_COUNTS)
+		atomic_add(one, &counts[at]);
 }
 EXPORT_SYMBOL_GPL(kbtest_count);
+
+void kbtest_linger(void)
+{
+	u32 us = get_random_u32() % 512;
+
+	if (us & 1)
+		usleep_range(us, us + 50);
+	else
+		udelay(us / 4);
+}
+EXPORT_SYMBOL_GPL(kbtest_linger);
 
 static void enter(struct kbtest_kext *kext, struct kbtest_entry *entry)
 {
@@ -483,6 +530,7 @@ static void enter(struct kbtest_kext *kext, struct kbtest_entry *entry)
 	entry->data = kext;
 	entry->log = kext->log;
 	entry->count = kext->count;
+	entry->release = kext->release;
 	strscpy(entry->info.identifier, kext->identifier, sizeof(entry->info.identifier));
 	strscpy(entry->info.version, kext->version, sizeof(entry->info.version));
 	entry->info.load_tag = kext->load_tag;
@@ -546,6 +594,9 @@ kern_return_t kbtest_stop(struct kbtest_kext *kext)
 	struct kbtest_plan plan = entry->plan;
 
 	WRITE_ONCE(entry->in_stop, true);
+	atomic64_inc(&totals.stops);
+	if (atomic_read(&entry->held))
+		atomic64_inc(&totals.stops_retained);
 	add_event(entry, &event);
 
 	if (plan.flags & KBTEST_STOP_REQUEST)
@@ -582,17 +633,25 @@ EXPORT_SYMBOL_GPL(kbtest_thread_wait);
 
 /* ---- calls without a kext */
 
+/* NULL: none of the test kexts has this tag now. */
+static struct kbtest_entry *entry_of(OSKextLoadTag tag)
+{
+	struct kbtest_entry *entry;
+
+	for (entry = entries; entry < entries + MAX_ENTRIES; entry++)
+		if (entry->name[0] && entry->info.present && entry->info.load_tag == tag)
+			return entry;
+	return NULL;
+}
+
 /* Request and cancel, over and over: each tag larger than the one before. */
 static void cycle(struct kbtest_call *args)
 {
-	struct kbtest_entry *entry;
+	struct kbtest_entry *entry = entry_of(args->load_tag);
 	OSKextRequestTag tag, last = 0;
 
 	args->result = kOSKextReturnNotFound;
-	for (entry = entries; entry < entries + MAX_ENTRIES; entry++)
-		if (entry->name[0] && entry->info.present && entry->info.load_tag == args->load_tag)
-			break;
-	if (entry == entries + MAX_ENTRIES)
+	if (!entry)
 		return;
 	for (args->done = 0; args->done < args->count; args->done++) {
 		args->result = OSKextRequestResource("com.example.kbtest", "cycle", entry->count, NULL, &tag);
@@ -609,13 +668,30 @@ static void cycle(struct kbtest_call *args)
 	}
 }
 
+/* While the bench holds a kext no stop function may run, neither from now on nor already. */
+static void hold(struct kbtest_entry *entry, int retains)
+{
+	if (!entry)
+		return;
+	atomic_add(retains, &entry->held);
+	if (READ_ONCE(entry->in_stop))
+		atomic64_inc(&totals.stops_retained);
+}
+
 static void retain_or_release(struct kbtest_call *args)
 {
+	struct kbtest_entry *entry = entry_of(args->load_tag);
+
 	for (args->done = 0; args->done < args->count && !args->result; args->done++) {
-		if (args->op != KBTEST_RELEASE)
+		if (args->op != KBTEST_RELEASE) {
 			args->result = OSKextRetainKextWithLoadTag(args->load_tag);
-		if (args->op != KBTEST_RETAIN && !args->result)
+			if (!args->result)
+				hold(entry, 1);
+		}
+		if (args->op != KBTEST_RETAIN && !args->result) {
+			hold(entry, -1);
 			args->result = OSKextReleaseKextWithLoadTag(args->load_tag);
+		}
 		if (args->result || fatal_signal_pending(current))
 			return;
 		cond_resched();
@@ -654,14 +730,29 @@ static void reset(void)
 {
 	struct kbtest_entry *entry;
 
-	for (entry = entries; entry < entries + MAX_ENTRIES; entry++)
+	for (entry = entries; entry < entries + MAX_ENTRIES; entry++) {
 		memset(&entry->plan, 0, sizeof(entry->plan));
+		atomic_set(&entry->held, 0);
+	}
 	forget_slots(NULL);
 	spin_lock(&events_lock);
 	event_count = 0;
 	spin_unlock(&events_lock);
 	set_gates(0);
 	memset(counts, 0, sizeof(counts));
+	memset(&totals, 0, sizeof(totals));
+}
+
+static void take_totals(struct kbtest_totals *args)
+{
+	*args = (struct kbtest_totals){
+		.accepted = atomic64_read(&totals.accepted),
+		.called_back = atomic64_read(&totals.called_back),
+		.cancelled = atomic64_read(&totals.cancelled),
+		.unexpected = atomic64_read(&totals.unexpected),
+		.stops = atomic64_read(&totals.stops),
+		.stops_retained = atomic64_read(&totals.stops_retained),
+	};
 }
 
 static long plan(const struct kbtest_plan *args)
@@ -711,6 +802,7 @@ static long bench_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		struct kbtest_kext_info info;
 		struct kbtest_call call;
 		struct kbtest_counts counts;
+		struct kbtest_totals totals;
 	} args;
 	void __user *user = (void __user *)arg;
 	long err;
@@ -752,6 +844,10 @@ static long bench_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		break;
 	case KBTEST_IOC_COUNTS:
 		err = take_counts(&args.counts);
+		break;
+	case KBTEST_IOC_TOTALS:
+		take_totals(&args.totals);
+		err = 0;
 		break;
 	default:
 		return -ENOTTY;

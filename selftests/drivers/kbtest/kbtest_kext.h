@@ -25,6 +25,8 @@ struct kbtest_kext {
 	OSKextLoadTag atomic_load_tag;
 	uint32_t constants;         /* how many values of ../../lib/constants.h it has checked */
 	struct kbtest_entry *entry; /* kbtest's own */
+	/* As count, then releases its own kext and stays in the kext's text for a while; may be NULL. */
+	OSKextRequestResourceCallback release;
 };
 
 /* The kext's start and stop functions return what these return. */
@@ -33,7 +35,9 @@ kern_return_t kbtest_stop(struct kbtest_kext *kext);
 
 void kbtest_log(struct kbtest_kext *kext, OSKextRequestTag tag, OSReturn result, const void *data, uint32_t length,
 		void *context);
-void kbtest_count(void *context);
+void kbtest_count(OSReturn result, void *context);
+/* For a callback that has let go of its kext: returns into the kext's text late. */
+void kbtest_linger(void);
 
 /* For kbtest_thread: a KBTEST_THREAD event; waits for the gate KBTEST_GATE_THREAD. */
 void kbtest_thread_event(struct kbtest_kext *kext, OSReturn result);

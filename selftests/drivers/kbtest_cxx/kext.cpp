@@ -20,9 +20,12 @@ class Driver {
 
       private:
 	static void log(OSKextRequestTag tag, OSReturn result, const void *data, uint32_t length, void *context);
-	static void count(OSKextRequestTag, OSReturn, const void *, uint32_t, void *context) { kbtest_count(context); }
+	static void count(OSKextRequestTag, OSReturn result, const void *, uint32_t, void *context)
+	{
+		kbtest_count(result, context);
+	}
 
-	kbtest_kext kext_ = {"kbtest_cxx", &kmod_info, log, count, nullptr, nullptr, nullptr, 0, 0, 0, nullptr};
+	kbtest_kext kext_ = {"kbtest_cxx", &kmod_info, log, count, nullptr, nullptr, nullptr, 0, 0, 0, nullptr, nullptr};
 };
 
 constinit Driver driver;

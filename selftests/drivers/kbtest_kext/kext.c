@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A kext that does what the test bench is told to make it do. Its identity comes from the Makefile. */
+#include <linux/compiler.h>
 #include <linux/export.h>
 #include <linux/init.h>
 #include <linux/irqflags.h>
@@ -8,6 +9,7 @@
 #include "../kbtest/kbtest_kext.h"
 
 static struct kbtest_kext self;
+static uint32_t returns;
 
 /* One of two kexts that depend on each other as modules do. */
 uint32_t kbtest_base_load_tag(void);
@@ -26,7 +28,17 @@ static void log_callback(OSKextRequestTag tag, OSReturn result, const void *data
 
 static void count_callback(OSKextRequestTag tag, OSReturn result, const void *data, uint32_t length, void *context)
 {
-	kbtest_count(context);
+	kbtest_count(result, context);
+}
+
+/* Not the last call of a function: the way back leads through our text, which may be on its way out. */
+static void release_callback(OSKextRequestTag tag, OSReturn result, const void *data, uint32_t length, void *context)
+{
+	OSReturn released = OSKextReleaseKextWithLoadTag(OSKextGetCurrentLoadTag());
+
+	kbtest_linger();
+	kbtest_count(released ? released : result, context);
+	WRITE_ONCE(returns, returns + 1);
 }
 
 static void __init init_callback(OSKextRequestTag tag, OSReturn result, const void *data, uint32_t length,
@@ -41,6 +53,7 @@ static struct kbtest_kext self __refdata = {
 	.log = log_callback,
 	.count = count_callback,
 	.init_text = init_callback,
+	.release = release_callback,
 };
 
 kern_return_t kext_start(struct kmod_info *ki, void *data);

@@ -18,7 +18,7 @@ static void log_callback(OSKextRequestTag tag, OSReturn result, const void *data
 
 static void count_callback(OSKextRequestTag tag, OSReturn result, const void *data, uint32_t length, void *context)
 {
-	kbtest_count(context);
+	kbtest_count(result, context);
 }
 
 static struct kbtest_kext self = {
