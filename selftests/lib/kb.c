@@ -76,19 +76,25 @@ uint32_t kb_random(void)
 
 /* ---- modules and parameters */
 
-const char *kb_program_dir(void)
-{
-	static char path[4096];
-	ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
+static char program_dir[4096] = ".";
 
-	if (length < 0)
-		return ".";
-	path[length] = 0;
-	*strrchr(path, '/') = 0;
-	return path;
+static void find_program_dir(void)
+{
+	ssize_t length = readlink("/proc/self/exe", program_dir, sizeof(program_dir) - 1);
+
+	if (length > 0)
+		*strrchr(program_dir, '/') = 0;
 }
 
-int kb_insmod(const char *module)
+const char *kb_program_dir(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, find_program_dir);
+	return program_dir;
+}
+
+int kb_insmod_with(const char *module, const char *parameters)
 {
 	static const char *const folders[] = {"", "drivers/"};
 	char path[4200];
@@ -100,9 +106,14 @@ int kb_insmod(const char *module)
 	}
 	if (fd < 0)
 		return trouble(errno, path);
-	err = syscall(SYS_finit_module, fd, "", 0) < 0 ? errno : 0;
+	err = syscall(SYS_finit_module, fd, parameters, 0) < 0 ? errno : 0;
 	close(fd);
 	return err;
+}
+
+int kb_insmod(const char *module)
+{
+	return kb_insmod_with(module, "");
 }
 
 int kb_rmmod(const char *module)

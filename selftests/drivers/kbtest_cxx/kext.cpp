@@ -25,7 +25,8 @@ class Driver {
 		kbtest_count(result, context);
 	}
 
-	kbtest_kext kext_ = {"kbtest_cxx", &kmod_info, log, count, nullptr, nullptr, nullptr, 0, 0, 0, nullptr, nullptr};
+	kbtest_kext kext_ = {"kbtest_cxx", &kmod_info, log, count, nullptr, nullptr,
+			     nullptr,      0,          0,   0,     nullptr, nullptr};
 };
 
 constinit Driver driver;
