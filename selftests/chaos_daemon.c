@@ -165,15 +165,18 @@ static void daemon_process(struct post *post)
 
 static int stand_by(struct post *post, bool exit_in_reply)
 {
+	pid_t pid;
+
 	memset(post, 0, sizeof(*post));
 	post->random = kb_random();
 	post->exit_in_reply = exit_in_reply;
-	post->pid = fork();
-	if (!post->pid) {
+	pid = fork();
+	if (!pid) {
 		daemon_process(post);
 		_exit(3);
 	}
-	return post->pid < 0 ? errno : 0;
+	post->pid = pid;
+	return pid < 0 ? errno : 0;
 }
 
 /* The request over which a third daemon has died with nothing else in hand; 0: none. */
@@ -437,6 +440,7 @@ TEST_F_TIMEOUT(chaos, T_083_daemons_die_under_load, 1800)
 		at = kb_now_ns();
 		futex_wake(&next->go, 1);
 		ASSERT_EQ(post->pid, waitpid(post->pid, &status, 0));
+		post->pid = 0;
 		if (third_death(post))
 			remember(&doomed, third_death(post));
 		replied += post->replied;
