@@ -4,7 +4,7 @@
 # console.before, the console without what SysRq printed.  Sourced by scripts/vm.
 # shellcheck disable=SC2154,SC2034,SC2164 # shares its variables and set -e
 
-bad_log='Call Trace:|BUG:|WARNING:|INFO: task|INFO: rcu|possible circular|UBSAN:|ODEBUG:|refcount_t:|list_(add|del) corruption|Oops|general protection|KASAN|KCSAN|CFI failure|lockup|blocked for more than|refusing to freeze|suspected memory leak|kernel NULL pointer|vm: trouble:'
+bad_log='Call Trace:|BUG:|WARNING:|INFO: task|INFO: rcu|possible circular|UBSAN:|ODEBUG:|refcount_t:|list_(add|del) corruption|Oops|general protection|KASAN|KCSAN|CFI failure|lockup|blocked for more than|refusing to freeze|suspected memory leak|kernel NULL pointer|lockdep is turned off|vm: trouble:'
 
 # interesting: of the tasks that SysRq t printed, keep the user processes and
 # the kernel threads that are in a module; keep all other lines.
