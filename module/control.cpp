@@ -30,7 +30,7 @@ void ControlFile::dispose()
 
 // ---- open and close
 
-static int open_control(void **data)
+static int open_control(void **data) KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	void *memory = shim_kzalloc(sizeof(ControlFile), SHIM_GFP_KERNEL_ACCOUNT);
 
@@ -41,7 +41,7 @@ static int open_control(void **data)
 }
 
 // The request leaves the file, whatever its state. Null: the file has none left.
-static Ref<Request> drop_one(ControlFile &file)
+static Ref<Request> drop_one(ControlFile &file) KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	Guard guard(core.requests);
 
@@ -58,7 +58,7 @@ static Ref<Request> drop_one(ControlFile &file)
 	return forget_locked(*request);
 }
 
-static void close_control(ControlFile *file)
+static void close_control(ControlFile *file) KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	while (Ref<Request> request = drop_one(*file))
 		shim_cond_resched();
@@ -101,7 +101,7 @@ static void describe_locked(const Kext &kext, kextbridge_kext &entry) KEXTBRIDGE
 	__builtin_memcpy(entry.module, kext.module_name, sizeof(kext.module_name));
 }
 
-static int list(kextbridge_list &args)
+static int list(kextbridge_list &args) KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	u32 room = args.count;
 	u32 from = args.from;
@@ -143,7 +143,7 @@ static void snapshot_locked(kextbridge_status &status) KEXTBRIDGE_REQUIRES(core.
 	status.daemon_pid = core.session ? shim_pid_vnr(core.session->process) : 0;
 }
 
-static int status(ControlFile &file, kextbridge_status &args)
+static int status(ControlFile &file, kextbridge_status &args) KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	u32 size = args.size;
 
@@ -161,6 +161,7 @@ static int status(ControlFile &file, kextbridge_status &args)
 
 // Two user strings into one request. Success, or what the call's `result` is to be; *err: the transport's.
 static Ref<Request> read_names(const kextbridge_request &args, OSReturn *result, int *err)
+	KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	char *names = static_cast<char *>(
 		shim_kzalloc(static_cast<size_t>(args.identifier_size) + args.name_size, SHIM_GFP_KERNEL_ACCOUNT));
@@ -185,7 +186,7 @@ static Ref<Request> read_names(const kextbridge_request &args, OSReturn *result,
 	return request;
 }
 
-static int request(ControlFile &file, kextbridge_request &args)
+static int request(ControlFile &file, kextbridge_request &args) KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	u32 limit = name_limit();
 	u32 reply_limit = read_once(kextbridge_params.max_reply_bytes);
@@ -232,10 +233,10 @@ static void keep_result_locked(ControlFile &file, Request &request) KEXTBRIDGE_R
 
 static void drop_payload_locked(ControlFile &file, Request &request) KEXTBRIDGE_REQUIRES(core.requests)
 {
-	file.held_bytes -= request.length;
-	payload_free_later(request.data);
-	request.data = nullptr;
-	request.length = 0;
+	Payload payload = request.take_payload_locked();
+
+	file.held_bytes -= payload.length;
+	payload_free_later(payload.data);
 }
 
 // The finished request that the call asks for: one whose answer waits is taken now, as a driver's is when its callback
@@ -261,25 +262,31 @@ static Request *find_result_locked(ControlFile &file, u32 tag, bool *pending) KE
 	return found && found->state == State::Finished ? found : nullptr;
 }
 
-static int copy_result(const Request &request, kextbridge_result &args)
+// Of a Finished request; what is returned is its payload, which lives as long as the request does.
+static const char *describe_result_locked(const Request &request, kextbridge_result &args)
+	KEXTBRIDGE_REQUIRES(core.requests)
 {
 	args.tag = request.tag;
 	args.outcome = request.cancelled ? kOSKextReturnNotFound : request.result;
 	args.out_flags = request.cancelled ? KEXTBRIDGE_RESULT_CANCELLED : 0;
 	args.length = request.length;
-	u32 left = args.offset < request.length ? request.length - args.offset : 0;
-
-	args.count = args.count < left ? args.count : left;
-	return args.count ?
-		       shim_copy_to_user(args.data, static_cast<const char *>(request.data) + args.offset, args.count) :
-		       0;
+	return static_cast<const char *>(request.data);
 }
 
-static int result(file *opened, ControlFile &file, kextbridge_result &args)
+static int copy_payload(const char *data, kextbridge_result &args) KEXTBRIDGE_EXCLUDES(core.requests)
+{
+	u32 left = args.offset < args.length ? args.length - args.offset : 0;
+
+	args.count = args.count < left ? args.count : left;
+	return args.count ? shim_copy_to_user(args.data, data + args.offset, args.count) : 0;
+}
+
+static int result(file *opened, ControlFile &file, kextbridge_result &args) KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	bool nowait = (args.flags & KEXTBRIDGE_RESULT_NOWAIT) || (shim_file_flags(opened) & SHIM_O_NONBLOCK);
 	Ref<Request> request;
 	Ref<Request> released;
+	const char *data = nullptr;
 
 	if ((args.flags & ~(KEXTBRIDGE_RESULT_NOWAIT | KEXTBRIDGE_RESULT_RELEASE)) || args.reserved)
 		return -SHIM_EINVAL;
@@ -289,6 +296,8 @@ static int result(file *opened, ControlFile &file, kextbridge_result &args)
 			Guard guard(core.requests);
 
 			request = Ref<Request>::retain(find_result_locked(file, args.tag, &pending));
+			if (request)
+				data = describe_result_locked(*request, args);
 		}
 		if (request)
 			break;
@@ -310,7 +319,7 @@ static int result(file *opened, ControlFile &file, kextbridge_result &args)
 			return err;
 	}
 	args.status = kOSReturnSuccess;
-	int err = copy_result(*request, args);
+	int err = copy_payload(data, args);
 
 	if (err || !(args.flags & KEXTBRIDGE_RESULT_RELEASE))
 		return err;
@@ -326,7 +335,7 @@ static int result(file *opened, ControlFile &file, kextbridge_result &args)
 	return 0;
 }
 
-static int cancel(kextbridge_tag &args)
+static int cancel(kextbridge_tag &args) KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	bool admin = false;
 
@@ -374,7 +383,7 @@ static bool may_manage(const file *opened)
 	return shim_capable(SHIM_CAP_SYS_MODULE) && shim_file_capable(opened, SHIM_CAP_SYS_MODULE);
 }
 
-static int retain(kextbridge_tag &args)
+static int retain(kextbridge_tag &args) KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	if (args.flags)
 		return -SHIM_EINVAL;
@@ -382,7 +391,7 @@ static int retain(kextbridge_tag &args)
 	return 0;
 }
 
-static int release(kextbridge_tag &args)
+static int release(kextbridge_tag &args) KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	if (args.flags)
 		return -SHIM_EINVAL;
@@ -390,7 +399,7 @@ static int release(kextbridge_tag &args)
 	return 0;
 }
 
-static int unload(kextbridge_tag &args)
+static int unload(kextbridge_tag &args) KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	Ref<Kext> kext;
 	Ref<Request> message;
@@ -406,14 +415,10 @@ static int unload(kextbridge_tag &args)
 			     kOSKextReturnNotFound;
 	if (args.result)
 		return 0;
-	int err = wait_done(*message);
-
-	if (!err)
-		args.result = message->result;
-	return err;
+	return wait_done(*message, &args.result);
 }
 
-static int load(kextbridge_load &args)
+static int load(kextbridge_load &args) KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	if (args.flags & ~KEXTBRIDGE_LOAD_WAIT)
 		return -SHIM_EINVAL;
@@ -442,15 +447,12 @@ static int load(kextbridge_load &args)
 	args.result = load_kext(identifier, args.identifier_size, &message);
 	if (args.result != kOSKextReturnDeferred || !wait)
 		return 0;
-	err = wait_done(*message);
-	if (!err)
-		args.result = message->result;
-	return err;
+	return wait_done(*message, &args.result);
 }
 
 // ---- the call
 
-template <typename Args, typename F> static long run(u64 arg, F call)
+template <typename Args, typename F> static long run(u64 arg, F call) KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	Args args;
 	int err = get_struct(&args, arg);
@@ -465,7 +467,7 @@ template <typename Args, typename F> static long run(u64 arg, F call)
 	return err ? err : put;
 }
 
-static long control_ioctl(file *opened, ControlFile &file, unsigned int cmd, u64 arg)
+static long control_ioctl(file *opened, ControlFile &file, unsigned int cmd, u64 arg) KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	if (same_ioctl(cmd, KEXTBRIDGE_IOC_LIST))
 		return run<kextbridge_list>(arg, [](kextbridge_list &args) { return list(args); });

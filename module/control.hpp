@@ -20,9 +20,9 @@ class ControlFile final : public Owner {
 	const u32 uid;      // of the opener, in the initial user namespace
 	WaitQueue finished; // something may be in answered or results
 	// Taken by KEXTBRIDGE_IOC_RESULT or ended by a cancel; still in the table until they are released.
-	List<Request, &Request::queue_node> results;
-	u32 result_count = 0;
-	u64 seen_generation = 0;
+	List<Request, &Request::queue_node> results KEXTBRIDGE_GUARDED_BY(core_lock());
+	u32 result_count KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;
+	u64 seen_generation KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;
 };
 
 } // namespace kextbridge

@@ -41,7 +41,7 @@ struct Core {
 	// kext.cpp
 	// LOCKING: entries are erased under requests' lock, with this one inside it; so under requests' lock a
 	// look-up needs no other.
-	Table kexts_by_tag;
+	Table kexts_by_tag KEXTBRIDGE_ACQUIRED_AFTER(requests);
 	u32 next_load_tag KEXTBRIDGE_GUARDED_BY(kexts_by_tag) = 1;
 	List<Kext, &Kext::node> kexts KEXTBRIDGE_GUARDED_BY(requests); // in the order of load tags
 	TextMap texts KEXTBRIDGE_GUARDED_BY(requests);

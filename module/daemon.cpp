@@ -53,7 +53,7 @@ static void revoke_locked(Session &session) KEXTBRIDGE_REQUIRES(core.requests)
 	core.fetch.wake_all(); // its own threads, to learn that they are out
 }
 
-static int open_session(void **data)
+static int open_session(void **data) KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	if (!shim_capable(SHIM_CAP_SYS_MODULE))
 		return -SHIM_EPERM;
@@ -84,7 +84,7 @@ static int open_session(void **data)
 	return 0;
 }
 
-static void close_session(Session *session)
+static void close_session(Session *session) KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	{
 		Guard guard(core.requests);
@@ -148,7 +148,7 @@ struct Batch {
 };
 
 // Back in the same order, except what a cancel, a deadline or a revoke has taken meanwhile.
-static void put_back(Session &session, Batch &batch)
+static void put_back(Session &session, Batch &batch) KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	Guard guard(core.requests);
 
@@ -190,14 +190,14 @@ static void fill_batch_locked(Session &session, kextd_exchange &args, Batch &bat
 		wake_daemon_locked();
 }
 
-static int write_item(const Batch::Item &item, u64 *at)
+static int write_item(const Batch::Item &item, u64 *at) KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	return item.notice ? write_notice(*item.request, at) :
 			     write_request(*item.request, item.deadline_ns, item.attempt, at);
 }
 
 // Fetches what is there. 0, also when nothing was; -ENOBUFS, -EFAULT, -EOWNERDEAD.
-static int fetch(Session &session, kextd_exchange &args, u64 arg)
+static int fetch(Session &session, kextd_exchange &args, u64 arg) KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	while (args.request_count < args.max_requests) {
 		Batch batch;
@@ -276,7 +276,7 @@ static bool accept_payload_locked(Request &request, const Payload &payload) KEXT
 }
 
 // What became of the reply: kextd_reply.status. *load_tag: whose request it answers, when it answers one.
-static s32 take_reply(Session &session, const kextd_reply &reply, u32 *load_tag)
+static s32 take_reply(Session &session, const kextd_reply &reply, u32 *load_tag) KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	Payload payload;
 	s32 result = kOSKextReturnNotFound;
@@ -324,7 +324,7 @@ static s32 take_reply(Session &session, const kextd_reply &reply, u32 *load_tag)
 }
 
 // *refused: one of them must be answered again.
-static int take_replies(Session &session, kextd_exchange &args, bool *refused)
+static int take_replies(Session &session, kextd_exchange &args, bool *refused) KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	u32 count = args.reply_count;
 
@@ -361,7 +361,7 @@ static int take_replies(Session &session, kextd_exchange &args, bool *refused)
 
 // ---- the call
 
-static int wait_for_requests(Session &session)
+static int wait_for_requests(Session &session) KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	return core.fetch.wait_interruptible_exclusive([&] {
 		Guard guard(core.requests);
@@ -370,7 +370,7 @@ static int wait_for_requests(Session &session)
 	});
 }
 
-static int exchange(Session &session, kextd_exchange &args, u64 arg, bool nowait)
+static int exchange(Session &session, kextd_exchange &args, u64 arg, bool nowait) KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	bool refused = false;
 	int err = take_replies(session, args, &refused);
@@ -389,7 +389,7 @@ static int exchange(Session &session, kextd_exchange &args, u64 arg, bool nowait
 	return err;
 }
 
-static long daemon_ioctl(file *file, Session &session, unsigned int cmd, u64 arg)
+static long daemon_ioctl(file *file, Session &session, unsigned int cmd, u64 arg) KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	kextd_exchange args;
 	int err;

@@ -8,7 +8,7 @@ namespace kextbridge {
 
 inline constexpr u32 kMaxInHand = 4096;
 
-// LOCKING: the table's guards the lists.
+// LOCKING: the table's guards all but the immutable field.
 // OWNERSHIP: freed by release of its file; nothing else holds it: requests point to it only while it is active.
 class Session final {
       public:
@@ -18,17 +18,19 @@ class Session final {
 		notices.init();
 	}
 
-	pid *const process;                            // holds a reference
-	List<Request, &Request::session_node> in_hand; // Fetched, in the order of the fetches
+	pid *const process; // holds a reference
+	List<Request, &Request::session_node> in_hand
+		KEXTBRIDGE_GUARDED_BY(core_lock()); // Fetched, in the order of the fetches
 	// Of these, without loads and unloads, which may take long and hold up nobody.
-	u32 resources_in_hand = 0;
-	u32 suspects_in_hand = 0;                      // a daemon died over it: 0 or 1
-	List<Request, &Request::session_node> notices; // cancelled or timed out while in hand: each holds a reference
+	u32 resources_in_hand KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;
+	u32 suspects_in_hand KEXTBRIDGE_GUARDED_BY(core_lock()) = 0; // a daemon died over it: 0 or 1
+	// Cancelled or timed out while in hand: each holds a reference.
+	List<Request, &Request::session_node> notices KEXTBRIDGE_GUARDED_BY(core_lock());
 
 	// Bounds what a daemon can take and never answer, and with it the work of its death.
-	bool full_locked() const { return resources_in_hand >= kMaxInHand; }
+	bool full_locked() const KEXTBRIDGE_REQUIRES(core_lock()) { return resources_in_hand >= kMaxInHand; }
 	// A request over which a daemon died is in hand, alone.
-	bool alone_locked() const { return suspects_in_hand > 0; }
+	bool alone_locked() const KEXTBRIDGE_REQUIRES(core_lock()) { return suspects_in_hand > 0; }
 };
 
 // There is something to fetch for the active daemon now: wakes one of its threads.

@@ -45,6 +45,6 @@ void answer_locked(Request &request, s32 result, Payload payload, bool by_daemon
 Request *find_locked(u32 tag) KEXTBRIDGE_REQUIRES(core.requests);
 
 // The deadline timer's work.
-void expire_deadlines();
+void expire_deadlines() KEXTBRIDGE_EXCLUDES(core.requests);
 
 } // namespace kextbridge

@@ -268,6 +268,8 @@ void Kext::run_callbacks()
 {
 	for (u32 i = 0; i < kCallbacksPerRun; i++) {
 		Request *request;
+		Payload payload;
+		s32 result;
 		{
 			Guard guard(core.requests);
 
@@ -276,13 +278,14 @@ void Kext::run_callbacks()
 			if (!request || !take_locked(*request))
 				return;
 			running = request;
+			result = request->result;
+			payload = request->take_payload_locked();
 			core.stats.callbacks++;
 		}
-		shim_trace_callback(request->tag, tag, request->result, request->length,
+		shim_trace_callback(request->tag, tag, result, payload.length,
 				    shim_ktime_get_ns() - request->issued_ns);
-		request->callback(request->tag, request->result, request->data, request->length, request->context);
-		payload_free(request->data);
-		request->data = nullptr;
+		request->callback(request->tag, result, payload.data, payload.length, request->context);
+		payload_free(payload.data);
 		Ref<Request> finished;
 		{
 			Guard guard(core.requests);

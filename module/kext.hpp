@@ -34,29 +34,29 @@ class Kext final : public Owner {
 	{
 		return state == KextState::Started || state == KextState::Flushing;
 	}
-	OSReturn register_kext();
+	OSReturn register_kext() KEXTBRIDGE_EXCLUDES(core_lock());
 	void list_by_tag_locked() KEXTBRIDGE_REQUIRES(core_lock());
-	OSReturn start();
-	void discard_requests();
-	void leave_registry();
+	OSReturn start() KEXTBRIDGE_EXCLUDES(core_lock());
+	void discard_requests() KEXTBRIDGE_EXCLUDES(core_lock());
+	void leave_registry() KEXTBRIDGE_EXCLUDES(core_lock());
 
 	// unload.cpp
-	void flush();
-	void advance();
-	bool stop();
-	OSReturn flush_and_stop();
-	OSReturn restart();
-	KextState enter_exit();
-	void hand_over();
-	void conclude();
+	void flush() KEXTBRIDGE_EXCLUDES(core_lock());
+	void advance() KEXTBRIDGE_EXCLUDES(core_lock());
+	bool stop() KEXTBRIDGE_EXCLUDES(core_lock());
+	OSReturn flush_and_stop() KEXTBRIDGE_EXCLUDES(core_lock());
+	OSReturn restart() KEXTBRIDGE_EXCLUDES(core_lock());
+	KextState enter_exit() KEXTBRIDGE_EXCLUDES(core_lock());
+	void hand_over() KEXTBRIDGE_EXCLUDES(core_lock());
+	void conclude() KEXTBRIDGE_EXCLUDES(core_lock());
 	void finish_unload_locked(OSReturn result) KEXTBRIDGE_REQUIRES(core_lock());
 	void unload_gone_locked() KEXTBRIDGE_REQUIRES(core_lock());
 
 	static void callback_fn(void *kext);
 	static void life_fn(void *kext);
 	static void unpin_fn(void *kext);
-	void run_callbacks();
-	void unpin();
+	void run_callbacks() KEXTBRIDGE_EXCLUDES(core_lock());
+	void unpin() KEXTBRIDGE_EXCLUDES(core_lock());
 
       public:
 	Kext(kmod_info_t *ki, struct module *module, u32 flags);
@@ -64,14 +64,14 @@ class Kext final : public Owner {
 	u32 load_tag() const override { return tag; }
 
 	// CONTEXT: module init. 0 or negative errno.
-	static int load(kmod_info_t *ki, struct module *module, u32 flags);
+	static int load(kmod_info_t *ki, struct module *module, u32 flags) KEXTBRIDGE_EXCLUDES(core_lock());
 	// CONTEXT: module exit.
-	static void unload_from_exit(kmod_info_t *ki);
+	static void unload_from_exit(kmod_info_t *ki) KEXTBRIDGE_EXCLUDES(core_lock());
 	// Runs the start function of a Loaded kext on the caller's thread. Success, StartStopError, or Deferred when
 	// it is not Loaded any more.
-	OSReturn restart_loaded();
+	OSReturn restart_loaded() KEXTBRIDGE_EXCLUDES(core_lock());
 	// unload.cpp: starts an unload and returns the message whose end is the unload's. automatic: by the scan.
-	OSReturn begin_unload(bool if_idle, bool automatic, Ref<Request> *message);
+	OSReturn begin_unload(bool if_idle, bool automatic, Ref<Request> *message) KEXTBRIDGE_EXCLUDES(core_lock());
 	void set_state_locked(KextState next) KEXTBRIDGE_REQUIRES(core_lock());
 	void unload_answered_locked() KEXTBRIDGE_REQUIRES(core_lock());
 
@@ -80,7 +80,7 @@ class Kext final : public Owner {
 	OSReturn release_locked() KEXTBRIDGE_REQUIRES(core_lock());
 
 	// Waits until request's callback has returned. From inside any callback it does not wait.
-	void wait_for_callback(const Request &request);
+	void wait_for_callback(const Request &request) KEXTBRIDGE_EXCLUDES(core_lock());
 	static bool in_callback() { return Work::running(callback_fn); }
 
 	// immutable
@@ -94,7 +94,7 @@ class Kext final : public Owner {
 	char version[KMOD_MAX_NAME];
 	char module_name[KEXTBRIDGE_MODULE_SIZE] = {};
 
-	ListNode node; // core.kexts
+	ListNode node KEXTBRIDGE_GUARDED_BY(core_lock()); // core.kexts
 	KextState state KEXTBRIDGE_GUARDED_BY(core_lock()) = KextState::Starting;
 	bool autounload KEXTBRIDGE_GUARDED_BY(core_lock()) = false;
 	bool pinned KEXTBRIDGE_GUARDED_BY(core_lock()) =
@@ -121,13 +121,13 @@ class TextMap final {
 		unsigned long end;
 		Kext *kext;
 	};
-	Range *ranges_ = nullptr;
-	u32 count_ = 0;
-	u32 capacity_ = 0;
+	Range *ranges_ KEXTBRIDGE_GUARDED_BY(core_lock()) = nullptr;
+	u32 count_ KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;
+	u32 capacity_ KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;
 
       public:
 	// CONTEXT: may sleep; the lock is not held. Room for `capacity` ranges, or null.
-	static void *allocate(u32 capacity);
+	static void *allocate(u32 capacity) KEXTBRIDGE_EXCLUDES(core_lock());
 	// Copies into the larger room and returns the old one, to be freed after the lock.
 	void *grow_locked(void *room, u32 capacity) KEXTBRIDGE_REQUIRES(core_lock());
 	bool full_locked() const KEXTBRIDGE_REQUIRES(core_lock()) { return count_ == capacity_; }
@@ -136,7 +136,7 @@ class TextMap final {
 	void remove_locked(Kext &kext) KEXTBRIDGE_REQUIRES(core_lock());
 	// O(log n). Null: no kext's text.
 	Kext *find_locked(unsigned long address) const KEXTBRIDGE_REQUIRES(core_lock());
-	void destroy();
+	void destroy() KEXTBRIDGE_UNCHECKED; // at module exit: nobody else can see it
 };
 
 // LOCKING: the table's, held. Null when there is none.

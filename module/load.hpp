@@ -9,7 +9,7 @@ namespace kextbridge {
 
 // CONTEXT: may sleep. Success: started already (or its start function has just run). Deferred: the daemon has been
 // asked; *message (may be null) is then the load's. StartStopError, InvalidArgument, NoResources, NoMemory.
-OSReturn load_kext(const char *identifier, u32 length, Ref<Request> *message);
+OSReturn load_kext(const char *identifier, u32 length, Ref<Request> *message) KEXTBRIDGE_EXCLUDES(core.requests);
 
 // The unload of this kext has ended: loads of it that waited go on.
 void release_loads_locked(const Kext &kext) KEXTBRIDGE_REQUIRES(core.requests);

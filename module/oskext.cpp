@@ -31,7 +31,7 @@ OSReturn find_owner_locked(OSKextRequestResourceCallback callback, Kext **owner)
 }
 
 OSReturn submit(const char *identifier, const char *name, OSKextRequestResourceCallback callback, void *context,
-		OSKextRequestTag *tag_out, u32 timeout_ms, u32 max_length)
+		OSKextRequestTag *tag_out, u32 timeout_ms, u32 max_length) KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	if (!identifier || !name || !callback)
 		return kOSKextReturnInvalidArgument;
@@ -77,6 +77,7 @@ OSReturn submit(const char *identifier, const char *name, OSKextRequestResourceC
 
 // Refs outlive the guards of their callers: what is dropped here is dropped without the lock.
 OSReturn cancel(const kmod_info_t *caller, OSKextRequestTag tag, void **context_out, bool wait)
+	KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	Ref<Request> request;
 	Ref<Owner> owner;

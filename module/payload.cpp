@@ -16,7 +16,7 @@ void payload_free_later(void *data)
 		shim_kvfree_rcu(data);
 }
 
-static OSReturn allocate(s64 length, u32 limit, Payload *payload)
+static OSReturn allocate(s64 length, u32 limit, Payload *payload) KEXTBRIDGE_EXCLUDES(core_lock())
 {
 	if (length > limit)
 		return kOSKextReturnNoResources;
@@ -33,7 +33,7 @@ static OSReturn allocate(s64 length, u32 limit, Payload *payload)
 	return kOSReturnSuccess;
 }
 
-static OSReturn refuse(Payload *payload, OSReturn result)
+static OSReturn refuse(Payload *payload, OSReturn result) KEXTBRIDGE_EXCLUDES(core_lock())
 {
 	payload_free(payload->data);
 	*payload = Payload();
@@ -50,7 +50,7 @@ OSReturn payload_from_user(u64 data, u32 length, u32 limit, Payload *payload)
 								  kOSReturnSuccess;
 }
 
-static OSReturn read_file(file *file, u32 limit, Payload *payload)
+static OSReturn read_file(file *file, u32 limit, Payload *payload) KEXTBRIDGE_EXCLUDES(core_lock())
 {
 	unsigned int mode = shim_file_mode(file);
 

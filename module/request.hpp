@@ -40,14 +40,15 @@ class Request final : public RefCounted<Request> {
       public:
 	// CONTEXT: may sleep. Two NUL-terminated strings are copied behind the object. Null: no memory.
 	static Ref<Request> make(Kind kind, const char *identifier, u32 identifier_length, const char *name,
-				 u32 name_length, unsigned int gfp);
+				 u32 name_length, unsigned int gfp) KEXTBRIDGE_EXCLUDES(core_lock());
 	// CONTEXT: any but hard interrupts; the payload and the owner's reference go too.
-	static void destroy(Request *request);
+	static void destroy(Request *request) KEXTBRIDGE_UNCHECKED; // nobody else can see it any more
 
-	ListNode queue_node;   // pending queue; owner's answered queue; a program's results
-	ListNode owner_node;   // owner's live requests; loads
-	ListNode session_node; // in the daemon's hands; a notice owed to the daemon
-	timerqueue_node deadline;
+	ListNode queue_node
+		KEXTBRIDGE_GUARDED_BY(core_lock()); // pending queue; owner's answered queue; a program's results
+	ListNode owner_node KEXTBRIDGE_GUARDED_BY(core_lock());   // owner's live requests; loads
+	ListNode session_node KEXTBRIDGE_GUARDED_BY(core_lock()); // in the daemon's hands; a notice owed to the daemon
+	timerqueue_node deadline KEXTBRIDGE_GUARDED_BY(core_lock());
 
 	// immutable after publish
 	u64 issued_ns = 0;
@@ -62,13 +63,23 @@ class Request final : public RefCounted<Request> {
 	Kind kind = Kind::Resource;
 
 	State state KEXTBRIDGE_GUARDED_BY(core_lock()) = State::Pending;
-	bool timed KEXTBRIDGE_GUARDED_BY(core_lock()) = false;   // on the deadline queue
-	bool suspect KEXTBRIDGE_GUARDED_BY(core_lock()) = false; // a daemon died with it in hand: handed out alone
-	bool cancelled = false;                                  // a program's request, ended by a cancel
-	u8 deaths KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;        // daemons that died with this one alone in hand
-	s32 result = 0;
-	u32 length = 0;
-	void *data = nullptr;
+	bool timed KEXTBRIDGE_GUARDED_BY(core_lock()) = false;     // on the deadline queue
+	bool suspect KEXTBRIDGE_GUARDED_BY(core_lock()) = false;   // a daemon died with it in hand: handed out alone
+	bool cancelled KEXTBRIDGE_GUARDED_BY(core_lock()) = false; // a program's request, ended by a cancel
+	u8 deaths KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;          // daemons that died with this one alone in hand
+	s32 result KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;
+	u32 length KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;
+	void *data KEXTBRIDGE_GUARDED_BY(core_lock()) = nullptr;
+
+	// OWNERSHIP: the payload's moves to the caller.
+	Payload take_payload_locked() KEXTBRIDGE_REQUIRES(core_lock())
+	{
+		Payload payload = {data, length};
+
+		data = nullptr;
+		length = 0;
+		return payload;
+	}
 
 	// The daemon's name for it, which never comes back.
 	u64 wire_id() const { return static_cast<u64>(tag_wrap) << 32 | tag; }
@@ -104,7 +115,7 @@ class Owner : public RefCounted<Owner> {
 
 	u64 held_bytes KEXTBRIDGE_GUARDED_BY(core_lock()) = 0; // payloads that a program has not collected yet
 
-	Owner() KEXTBRIDGE_UNCHECKED // nobody else can see it yet
+	Owner() // the analysis leaves out constructors: nobody else can see it yet
 	{
 		live.init();
 		answered.init();

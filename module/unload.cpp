@@ -19,11 +19,12 @@ static u64 autounload_delay_ns()
 	return read_once(kextbridge_params.autounload_delay_ms) * kNanosecondsPerMs;
 }
 
-int wait_done(Request &message)
+int wait_done(Request &message, OSReturn *result)
 {
 	return core.done.wait_killable([&] {
 		Guard guard(core.requests);
 
+		*result = message.result;
 		return message.state == State::Finished;
 	});
 }

@@ -15,8 +15,8 @@
 
 namespace kextbridge {
 
-// Waits, killably, for the end of an unload or a load. 0 or -ERESTARTSYS.
-int wait_done(Request &message);
+// Waits, killably, for the end of an unload or a load, and says what its result was. 0 or -ERESTARTSYS.
+int wait_done(Request &message, OSReturn *result) KEXTBRIDGE_EXCLUDES(core.requests);
 
 // A release has happened: a scan in autounload_delay_ms.
 void arm_scan_locked(Kext &released) KEXTBRIDGE_REQUIRES(core.requests);
@@ -29,6 +29,6 @@ void daemon_came_locked() KEXTBRIDGE_REQUIRES(core.requests);
 // A daemon's file is gone: what it was to delete is started again.
 void daemon_left_locked() KEXTBRIDGE_REQUIRES(core.requests);
 // scan_work
-void scan_for_idle_kexts();
+void scan_for_idle_kexts() KEXTBRIDGE_EXCLUDES(core.requests);
 
 } // namespace kextbridge

@@ -32,7 +32,7 @@ u32 notice_record_size()
 	return sizeof(kextd_request) + 8;
 }
 
-static int write_record(const kextd_request &header, const void *strings, u64 *at)
+static int write_record(const kextd_request &header, const void *strings, u64 *at) KEXTBRIDGE_EXCLUDES(core_lock())
 {
 	int err = shim_copy_to_user(*at, &header, sizeof(header));
 

@@ -13,8 +13,8 @@ class KEXTBRIDGE_CAPABILITY("xa_lock") Table final {
 	xarray xa_;
 	// The index that was inserted last keeps an entry when it is erased, this Table's address, until the next insert:
 	// with few entries the array would otherwise free its last node at each erase and allocate it again. 0: none.
-	u32 newest_ = 0;
-	bool lingering_ = false; // it has been erased
+	u32 newest_ KEXTBRIDGE_GUARDED_BY(this) = 0;
+	bool lingering_ KEXTBRIDGE_GUARDED_BY(this) = false; // it has been erased
 
 	void *visible(void *entry) { return entry == this ? nullptr : entry; }
 
@@ -28,7 +28,8 @@ class KEXTBRIDGE_CAPABILITY("xa_lock") Table final {
 	void lock() KEXTBRIDGE_ACQUIRE() { shim_xa_lock_bh(&xa_); }
 	void unlock() KEXTBRIDGE_RELEASE() { shim_xa_unlock_bh(&xa_); }
 
-	// Without the lock: whoever erases entries must hold a lock of the caller's.
+	// Without the lock: whoever erases entries must hold a lock of the caller's. (Which one that is, no attribute of
+	// a Table can say; find_kext_locked() does.)
 	void *load(u32 index) { return visible(shim_xa_load(&xa_, index)); }
 	void *load_locked(u32 index) KEXTBRIDGE_REQUIRES(this) { return load(index); }
 	// Into an index that insert_locked() reserved. Cannot fail.
@@ -77,10 +78,6 @@ class KEXTBRIDGE_CAPABILITY("xa_lock") Table final {
 		return 0;
 	}
 };
-
-// The lock of the core, core.requests, for annotations in headers that core.hpp includes. Never called, so it has no
-// body; core.hpp tells the analysis which lock it means.
-Table &core_lock();
 
 class KEXTBRIDGE_SCOPED_CAPABILITY Guard final {
 	Table &table_;

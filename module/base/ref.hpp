@@ -7,6 +7,7 @@
 // CONTEXT: the last put may come in softirq and under the core lock, as far as T::destroy allows it.
 #pragma once
 
+#include "base/annotate.hpp"
 #include "shim/shim.h"
 
 namespace kextbridge {

@@ -3,6 +3,7 @@
 // CONTEXT: waiting sleeps; waking is for any context.
 #pragma once
 
+#include "base/annotate.hpp"
 #include "shim/shim.h"
 
 namespace kextbridge {
@@ -19,19 +20,25 @@ class WaitQueue final {
 	// ORDER: exact when both the sleeper's condition and the caller of this look at the state under the
 	// same lock: the sleeper is on the queue before it looks.
 	bool active() { return shim_waitqueue_active(&wq_); }
-	void poll(file *file, poll_table_struct *table) { shim_poll_wait(file, &wq_, table); }
+	void poll(file *file, poll_table_struct *table) KEXTBRIDGE_EXCLUDES(core_lock())
+	{
+		shim_poll_wait(file, &wq_, table);
+	}
 
-	template <typename F> void wait(F condition) { shim_wait_event(&wq_, call<F>, &condition); }
+	template <typename F> void wait(F condition) KEXTBRIDGE_EXCLUDES(core_lock())
+	{
+		shim_wait_event(&wq_, call<F>, &condition);
+	}
 	// 0 or -ERESTARTSYS.
-	template <typename F> int wait_interruptible(F condition)
+	template <typename F> int wait_interruptible(F condition) KEXTBRIDGE_EXCLUDES(core_lock())
 	{
 		return shim_wait_event_interruptible(&wq_, call<F>, &condition);
 	}
-	template <typename F> int wait_interruptible_exclusive(F condition)
+	template <typename F> int wait_interruptible_exclusive(F condition) KEXTBRIDGE_EXCLUDES(core_lock())
 	{
 		return shim_wait_event_interruptible_exclusive(&wq_, call<F>, &condition);
 	}
-	template <typename F> int wait_killable(F condition)
+	template <typename F> int wait_killable(F condition) KEXTBRIDGE_EXCLUDES(core_lock())
 	{
 		return shim_wait_event_killable(&wq_, call<F>, &condition);
 	}

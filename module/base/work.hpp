@@ -3,6 +3,7 @@
 // cancels its works before it goes.
 #pragma once
 
+#include "base/annotate.hpp"
 #include "shim/entry.h"
 #include "shim/shim.h"
 
@@ -27,8 +28,8 @@ class Work final {
 
 	void run() { function_(owner_); }
 	bool queue(workqueue_struct *wq) { return shim_queue_work(wq, &work_); }
-	void flush() { shim_flush_work(&work_); }
-	void cancel() { shim_cancel_work_sync(&work_); }
+	void flush() KEXTBRIDGE_EXCLUDES(core_lock()) { shim_flush_work(&work_); }
+	void cancel() KEXTBRIDGE_EXCLUDES(core_lock()) { shim_cancel_work_sync(&work_); }
 
 	// This thread runs a work of ours whose function is `function`.
 	static bool running(void (*function)(void *))
@@ -54,7 +55,7 @@ class DelayedWork final {
 
 	void run() { function_(); }
 	void arm(workqueue_struct *wq, u64 delay_ns) { shim_mod_delayed_work(wq, &work_, delay_ns); }
-	void cancel() { shim_cancel_delayed_work_sync(&work_); }
+	void cancel() KEXTBRIDGE_EXCLUDES(core_lock()) { shim_cancel_delayed_work_sync(&work_); }
 };
 
 } // namespace kextbridge

@@ -10,6 +10,11 @@
 
 #include "shim/opaque.h"
 
+/* May sleep: where a lock of module/ forbids that, base/annotate.hpp, which comes first, makes clang say so. */
+#ifndef SHIM_SLEEPS
+#define SHIM_SLEEPS
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -21,7 +26,7 @@ void *shim_kvmalloc(size_t size, unsigned int gfp);
 void *shim_kzalloc(size_t size, unsigned int gfp);
 void shim_kfree(const void *p);
 /* CONTEXT: process, for memory that may be vmalloc's. */
-void shim_kvfree(const void *p);
+void shim_kvfree(const void *p) SHIM_SLEEPS;
 /* Later, after a grace period. CONTEXT: also under a spin lock. The first SHIM_RCU_HEAD_SIZE bytes of p are used. */
 void shim_kvfree_rcu(void *p);
 
@@ -40,7 +45,7 @@ unsigned int shim_file_flags(const struct file *file); /* SHIM_O_* */
 bool shim_file_is_regular(const struct file *file);
 s64 shim_i_size_read(const struct file *file);
 /* CONTEXT: sleeps. Bytes read, 0 at the end, or negative errno. */
-s64 shim_kernel_read(struct file *file, void *to, size_t count, s64 *pos);
+s64 shim_kernel_read(struct file *file, void *to, size_t count, s64 *pos) SHIM_SLEEPS;
 
 /* ---- kref.c ---- */
 void shim_kref_init(struct kref *kref);
@@ -70,11 +75,11 @@ int shim_pid_vnr(struct pid *pid);
 
 /* ---- rcu.c ---- */
 /* CONTEXT: sleeps, for tens of milliseconds. */
-void shim_synchronize_rcu_tasks(void);
+void shim_synchronize_rcu_tasks(void) SHIM_SLEEPS;
 
 /* ---- sched.c ---- */
-void shim_cond_resched(void);
-void shim_might_sleep(void);
+void shim_cond_resched(void) SHIM_SLEEPS;
+void shim_might_sleep(void) SHIM_SLEEPS;
 
 /* ---- time.c ---- */
 u64 shim_ktime_get_ns(void); /* CLOCK_MONOTONIC */
@@ -88,36 +93,37 @@ struct timerqueue_node *shim_timerqueue_getnext(struct timerqueue_head *head);
 u64 shim_timerqueue_expires(const struct timerqueue_node *node);
 
 /* ---- uaccess.c: user addresses are u64, as on the wire; 0 or -EFAULT ---- */
-int shim_copy_from_user(void *to, u64 from, size_t n);
-int shim_copy_to_user(u64 to, const void *from, size_t n);
+int shim_copy_from_user(void *to, u64 from, size_t n) SHIM_SLEEPS;
+int shim_copy_to_user(u64 to, const void *from, size_t n) SHIM_SLEEPS;
 /* -E2BIG when what lies beyond ksize is not zero. */
-int shim_copy_struct_from_user(void *dst, size_t ksize, u64 src, size_t usize);
+int shim_copy_struct_from_user(void *dst, size_t ksize, u64 src, size_t usize) SHIM_SLEEPS;
 
 /* ---- wait.c ---- */
 void shim_init_waitqueue_head(struct wait_queue_head *wq, const char *name, struct lock_class_key *key);
 void shim_wake_up(struct wait_queue_head *wq);
 void shim_wake_up_all(struct wait_queue_head *wq);
 bool shim_waitqueue_active(struct wait_queue_head *wq);
-void shim_wait_event(struct wait_queue_head *wq, bool (*condition)(void *arg), void *arg);
-int shim_wait_event_interruptible(struct wait_queue_head *wq, bool (*condition)(void *arg), void *arg);
-int shim_wait_event_interruptible_exclusive(struct wait_queue_head *wq, bool (*condition)(void *arg), void *arg);
-int shim_wait_event_killable(struct wait_queue_head *wq, bool (*condition)(void *arg), void *arg);
-void shim_poll_wait(struct file *file, struct wait_queue_head *wq, struct poll_table_struct *table);
+void shim_wait_event(struct wait_queue_head *wq, bool (*condition)(void *arg), void *arg) SHIM_SLEEPS;
+int shim_wait_event_interruptible(struct wait_queue_head *wq, bool (*condition)(void *arg), void *arg) SHIM_SLEEPS;
+int shim_wait_event_interruptible_exclusive(struct wait_queue_head *wq, bool (*condition)(void *arg),
+					    void *arg) SHIM_SLEEPS;
+int shim_wait_event_killable(struct wait_queue_head *wq, bool (*condition)(void *arg), void *arg) SHIM_SLEEPS;
+void shim_poll_wait(struct file *file, struct wait_queue_head *wq, struct poll_table_struct *table) SHIM_SLEEPS;
 
 /* ---- work.c ---- */
-struct workqueue_struct *shim_alloc_workqueue(const char *name, unsigned int flags, int max_active);
-void shim_destroy_workqueue(struct workqueue_struct *wq);
+struct workqueue_struct *shim_alloc_workqueue(const char *name, unsigned int flags, int max_active) SHIM_SLEEPS;
+void shim_destroy_workqueue(struct workqueue_struct *wq) SHIM_SLEEPS;
 /* The work runs kextbridge_work_c(work). */
 void shim_init_work(struct work_struct *work, const char *name, struct lock_class_key *key);
 bool shim_queue_work(struct workqueue_struct *wq, struct work_struct *work);
-bool shim_flush_work(struct work_struct *work);
-bool shim_cancel_work_sync(struct work_struct *work);
+bool shim_flush_work(struct work_struct *work) SHIM_SLEEPS;
+bool shim_cancel_work_sync(struct work_struct *work) SHIM_SLEEPS;
 /* The work that this thread runs, if it was made by shim_init_work, else NULL. */
 struct work_struct *shim_current_work(void);
 /* The work runs kextbridge_delayed_work_c(work). */
 void shim_init_delayed_work(struct delayed_work *work, const char *name, struct lock_class_key *key);
 bool shim_mod_delayed_work(struct workqueue_struct *wq, struct delayed_work *work, u64 delay_ns);
-bool shim_cancel_delayed_work_sync(struct delayed_work *work);
+bool shim_cancel_delayed_work_sync(struct delayed_work *work) SHIM_SLEEPS;
 
 /* ---- xarray.c: the array's own lock, taken with bottom halves off, is the lock of what is in it ---- */
 void shim_xa_init_flags(struct xarray *xa, unsigned int flags, const char *name, struct lock_class_key *key);
