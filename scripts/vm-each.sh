@@ -21,7 +21,7 @@ close_channels() { exec {cmd_fd}>&- {in_fd}>&- {mon_fd}>&-; }
 
 # make_snapshot: boot, prepare, and leave "ram" and "state"; exit if the preparation fails.
 make_snapshot() {
-	local status=0 receiver size
+	local receiver size timeout=$((timeout + 180))
 	new_machine "$tmp/first" cmd
 	open_channels
 	with_memory on
@@ -49,7 +49,7 @@ make_snapshot() {
 		cat out err >&2
 		exit "$verdict"
 	fi
-	[ -s ../state ] || kb_die "QEMU made no snapshot: $(tail -c 500 mon.log 2>/dev/null)"
+	[ -s ../state ] || kb_die "QEMU made no snapshot"
 	kb_note "$release, $accel, boot $(cat result.d/start) s, prepared in $(seconds "$total") s," \
 		"snapshot $(du -cm ../ram ../state | tail -n 1 | cut -f 1) MB"
 	cd "$tmp"
@@ -82,11 +82,8 @@ run_fresh() {
 	[ ! -e result.d/dmesg ] || mv scan dmesg
 	[ -e dmesg ] || cp console dmesg
 	status=
-	[ ! -s result.d/status ] || status=$(cat result.d/status)
-	if [ -n "$out" ] && [ "$log_state" != stopped ] && [ "$log_state" != timeout ]; then
-		mkdir -p "$out/${each_name[$1]}"
-		tar -xf result -C "$out/${each_name[$1]}" --no-same-owner --strip-components=1 out
-	fi
+	[ ! -s result.d/status ] || status=$(<result.d/status)
+	keep_out "${out:+$out/${each_name[$1]}}"
 	echo "== ${each_name[$1]} status=$verdict seconds=$(seconds "$total") log=$log_state exit=${status:-none} seed=$seed" >status
 }
 
@@ -95,12 +92,12 @@ give() {
 	local name=${each_name[$1]} f
 	cd "$tmp/$1"
 	[ -s status ] || echo "== $name status=98 seconds=0 log=lost exit=none seed=none" >status
-	[[ $(cat status) == *' status=0 '* ]] || failed=$((failed + 1))
+	[[ $(<status) == *' status=0 '* ]] || failed=$((failed + 1))
 	if [ -n "$each_out" ]; then
+		echo "$(<status)"
 		for f in out err report dmesg status; do
 			[ ! -e $f ] || mv $f "$each_out/$name.$f"
 		done
-		cat "$each_out/$name.status"
 	else
 		cat out || true
 		cat err report >&2 || true
@@ -143,10 +140,9 @@ run_each() {
 	count=${#each_name[@]}
 	failed=0
 	if [ -n "$each_out" ]; then
+		each_out=$(readlink -m "$each_out")
 		mkdir -p "$each_out"
-		each_out=$(readlink -f "$each_out")
 	fi
-	[ -z "$out" ] || out=$(readlink -m "$out")
 	make_snapshot
 	while ((i < count || running > 0)); do
 		if ((i < count && running < jobs)); then

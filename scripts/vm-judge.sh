@@ -32,9 +32,8 @@ last_lines() {
 		}'
 }
 
-# unpack_result: make the directory result.d of what the guest has sent.
+# unpack_result: fill the directory result.d with what the guest has sent.
 unpack_result() {
-	mkdir result.d
 	tar -xf result -C result.d --no-same-owner --exclude=out 2>/dev/null || true
 }
 
@@ -59,7 +58,7 @@ judge() {
 		fi
 		return
 	fi
-	verdict=$(cat result.d/status)
+	verdict=$(<result.d/status)
 	if [ "$verdict" = broken ]; then
 		verdict=98
 		log_state=broken
@@ -74,9 +73,8 @@ judge() {
 			cat result.d/dmesg
 		} >scan
 	fi
-	grep -naE -e "$bad_log" scan | grep -av 'IRQ lockup detection disabled' >reports || true
-	if [ -n "$allow" ] && [ -s reports ]; then
-		grep -avE -e "$allow" reports >kept || true
+	if grep -naE -e "$bad_log" scan >reports; then
+		grep -avE -e "IRQ lockup detection disabled${allow:+|$allow}" reports >kept || true
 		mv kept reports
 	fi
 	if [ -s reports ]; then
@@ -87,4 +85,12 @@ judge() {
 		verdict=99
 		log_state=trouble
 	fi
+}
+
+# keep_out DIR: put the guest's /out into DIR, if there is one.
+keep_out() {
+	case $log_state in clean | trouble) ;; *) return 0 ;; esac
+	[ -n "$1" ] || return 0
+	mkdir -p "$1"
+	tar -xf result -C "$1" --no-same-owner --strip-components=1 out
 }

@@ -68,13 +68,11 @@ exec 7</dev/null
 # new_machine DIR [CHANNEL...]: the working directory of one machine, with the
 # pipes of its monitor, its console and more channels.
 new_machine() {
-	local channel
-	mkdir "$1"
+	mkdir -p "$1/result.d"
 	cd "$1"
 	shift
-	for channel in mon con "$@"; do
-		mkfifo "$channel.in" "$channel.out"
-	done
+	set -- mon con "$@"
+	mkfifo "${@/%/.in}" "${@/%/.out}"
 }
 
 # end_machine: after QEMU's end, when all else that writes to its pipes is gone too.
