@@ -53,10 +53,10 @@ static unsigned int seeded_threads;
 
 static void print_seed(void)
 {
-	const char *given = getenv("KB_SEED");
+	const char *given = getenv("KEXTBRIDGE_SEED");
 
 	seed = given ? strtoull(given, NULL, 0) : kb_now_ns();
-	fprintf(stderr, "# KB_SEED=%#llx\n", (unsigned long long)seed);
+	fprintf(stderr, "# KEXTBRIDGE_SEED=%#llx\n", (unsigned long long)seed);
 }
 
 uint32_t kb_random(void)

@@ -45,7 +45,7 @@ int kb_teardown(struct kb *kb);
 
 uint64_t kb_now_ns(void);
 void kb_sleep_ms(unsigned int ms);
-/* A pseudo random number; the seed comes from $KB_SEED or the clock, and is printed at first use. */
+/* A pseudo random number; the seed comes from $KEXTBRIDGE_SEED or the clock, and is printed at first use. */
 uint32_t kb_random(void);
 
 /* ---- modules and parameters */
