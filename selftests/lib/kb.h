@@ -52,7 +52,7 @@ uint32_t kb_random(void);
 
 int kb_insmod(const char *module); /* from the program's folder, or drivers/ there; 0 or an errno */
 int kb_insmod_with(const char *module, const char *parameters);
-int kb_rmmod(const char *module);  /* delete_module with O_NONBLOCK */
+int kb_rmmod(const char *module); /* delete_module with O_NONBLOCK */
 bool kb_is_loaded(const char *module);
 /* Changed until kb_teardown(). */
 int kb_param(const char *name, const char *value);

@@ -64,9 +64,9 @@ struct kbtest_wait {
 #define KBTEST_NULL 2
 #define KBTEST_HEAP 3 /* the address of allocated memory */
 #define KBTEST_STACK 4
-#define KBTEST_USER 5   /* an address of user space */
-#define KBTEST_DATA 6   /* in the kext's data */
-#define KBTEST_KERNEL 7 /* a function of the kernel proper */
+#define KBTEST_USER 5         /* an address of user space */
+#define KBTEST_DATA 6         /* in the kext's data */
+#define KBTEST_KERNEL 7       /* a function of the kernel proper */
 #define KBTEST_RELEASE_SELF 8 /* as KBTEST_COUNT, after it has released its own kext; its way back is long */
 
 /* In the context of KBTEST_COUNT: adds 1 in the byte of its result instead. */

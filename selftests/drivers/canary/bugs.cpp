@@ -37,8 +37,8 @@ extern "C" void cxx_heap_out_of_bounds()
 
 extern "C" void cxx_stack_out_of_bounds()
 {
-	unsigned char bytes[16];
-	unsigned char *volatile at = bytes;
+	volatile unsigned char bytes[16];
+	volatile unsigned char *volatile at = bytes;
 
 	at[9 + seven] = 1;
 }
@@ -62,13 +62,16 @@ extern "C" void cxx_bool()
 
 extern "C" void cxx_bad_call()
 {
-	void (*volatile pointer)(void *) = takes_a_pointer;
+	auto address = reinterpret_cast<unsigned long>(takes_a_pointer);
+	auto *volatile wrong = reinterpret_cast<int (*)(int)>(address);
 
-	table[2] = reinterpret_cast<int (*)(int)>(pointer)(1);
+	table[2] = wrong(1);
 }
 
 extern "C" void cxx_count(unsigned int times)
 {
-	for (; times; times--)
-		counter++, asm volatile("" ::: "memory");
+	for (; times; times--) {
+		counter++;
+		asm volatile("" ::: "memory");
+	}
 }

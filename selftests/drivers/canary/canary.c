@@ -63,8 +63,8 @@ static void heap_out_of_bounds(void)
 
 static void stack_out_of_bounds(void)
 {
-	char bytes[16];
-	char *volatile at = bytes;
+	volatile char bytes[16];
+	volatile char *volatile at = bytes;
 
 	at[9 + seven] = 1;
 }
@@ -200,12 +200,12 @@ static void slow(struct work_struct *work)
 
 static DECLARE_WORK(work_of_text_that_goes, slow);
 
-static void data_race(void)
+static void unlocked_count(void)
 {
 	race(count);
 }
 
-static void cxx_data_race(void)
+static void cxx_unlocked_count(void)
 {
 	race(count_in_cxx);
 }
@@ -253,7 +253,7 @@ static const struct {
 	{"work_on_no_stack", work_on_no_stack},
 	{"bounds", bounds},
 	{"shift", shift},
-	{"data_race", data_race},
+	{"unlocked_count", unlocked_count},
 	{"hung_task", hung_task},
 	{"soft_lockup", soft_lockup},
 	{"text_gone", text_gone},
@@ -266,7 +266,7 @@ static const struct {
 	{"cxx_shift", cxx_shift},
 	{"cxx_bool", cxx_bool},
 	{"cxx_bad_call", cxx_bad_call},
-	{"cxx_data_race", cxx_data_race},
+	{"cxx_unlocked_count", cxx_unlocked_count},
 };
 
 static kern_return_t canary_start(struct kmod_info *ki, void *data)
