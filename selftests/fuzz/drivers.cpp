@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What drivers call, and what is called in them.
+#include <algorithm>
+#include <cerrno>
+#include <regex>
+
+#include "machine.hpp"
+
+namespace fuzz {
+
+// ---- in a driver
+
+OSReturn Machine::request_of(host::Kext &kext)
+{
+	void *context = contexts_.add(kext);
+	u32 tag = 0;
+	OSReturn result = kext.request("resource", &tag, context);
+
+	if (result) {
+		contexts_.remove(context);
+	} else {
+		std::lock_guard lock(tags_mutex_);
+
+		tags_.push_back(tag);
+	}
+	return result;
+}
+
+kern_return_t Machine::start(host::Kext &kext, Behaviour &behaviour)
+{
+	bool fails = behaviour.start & 1;
+	void *context = nullptr;
+
+	if (behaviour.start & 2) {
+		context = contexts_.add(kext);
+		if (kext.request("early", nullptr, context)) {
+			contexts_.remove(context);
+			context = nullptr;
+		}
+	}
+	// From now on its callback would be one too many.
+	if (fails && context)
+		contexts_.end(context, &kext, "a start function that fails");
+	return fails ? KERN_FAILURE : KERN_SUCCESS;
+}
+
+void Machine::act(host::Kext &kext, Behaviour &behaviour, const host::Call &call)
+{
+	contexts_.end(call.context, &kext, "a callback");
+	if (call.data)
+		check_pattern(call.data->data(), call.length, 0, "a callback");
+	if (!behaviour.left)
+		return;
+	behaviour.left--;
+	switch (behaviour.callback) {
+	case 1:
+		(void)request_of(kext);
+		break;
+	case 2: {
+		u32 last;
+		void *context = nullptr;
+		{
+			std::lock_guard lock(tags_mutex_);
+
+			last = tags_.empty() ? 0 : tags_.back();
+		}
+		if (!kext.cancel(last, &context))
+			contexts_.end(context, nullptr, "a cancel in a callback");
+		break;
+	}
+	case 3:
+		kext.cancel_all(
+			[](OSKextRequestTag, void *context, void *machine) {
+				static_cast<Machine *>(machine)->contexts_.end(context, nullptr, "cancel_all");
+			},
+			this);
+		break;
+	case 4:
+		(void)kext.release();
+		break;
+	case 5:
+		(void)kext.retain();
+		break;
+	default:
+		break;
+	}
+}
+
+// ---- modules come and go
+
+static bool identifier_is_good(const char *text, size_t size)
+{
+	size_t length = strnlen(text, size);
+
+	return length && length < size && std::all_of(text, text + length, [](char c) {
+		       return c > ' ' && c <= '~' && c != '/' && c != '"' && c != '\\';
+	       });
+}
+
+static bool version_is_good(const char *text, size_t size)
+{
+	static const std::regex form("[0-9]{1,4}(\\.[0-9]{1,4}){0,2}((d|a|b|f|fc)([0-9]{1,3}))?");
+	size_t length = strnlen(text, size);
+	std::string version(text, length);
+	std::smatch match;
+
+	version = version.substr(0, version.find_first_of(" \t\n\v\f\r"));
+	if (length == size || !std::regex_match(version, match, form))
+		return false;
+	if (!match[2].matched)
+		return true;
+	int level = atoi(match[4].str().c_str());
+
+	return level <= 255 && (level || match[3].str()[0] != 'f');
+}
+
+void Machine::kext_load()
+{
+	static const char *const identifiers[kKexts] = {"com.example.a", "com.example.b", "com.example.c"};
+	size_t which = in_.below(kKexts);
+	host::Kext &kext = *kexts_[which];
+	u32 identity = in_.byte();
+
+	if (kext.is_loaded())
+		return;
+	memset(kext.info.name, 0, sizeof(kext.info.name));
+	memset(kext.info.version, 0, sizeof(kext.info.version));
+	strcpy(kext.info.name, identifiers[which]);
+	strcpy(kext.info.version, "1.0");
+	kext.info.info_version = KMOD_INFO_VERSION;
+	if (identity >= 0xe0) {
+		char *field = identity & 1 ? kext.info.name : kext.info.version;
+		std::string text = in_.text(in_.below(KMOD_MAX_NAME + 1));
+
+		memset(field, identity & 2 ? 'a' : 0, KMOD_MAX_NAME);
+		memcpy(field, text.data(), text.size());
+		if (identity & 4)
+			kext.info.info_version = in_.byte();
+	}
+	bool good = kext.info.info_version == KMOD_INFO_VERSION && identifier_is_good(kext.info.name, KMOD_MAX_NAME) &&
+		    version_is_good(kext.info.version, KMOD_MAX_NAME);
+	bool fails = behaviours_[which].start & 1;
+	int err = kext.insmod();
+
+	if (err != 0 && err != -EINVAL && err != -EEXIST && err != -ENOMEM && err != -ENOSPC && err != -EIO)
+		wrong("insmod: %d", err);
+	if ((err == -EINVAL) == good)
+		wrong("insmod: %d, and the identifier and version are %s", err, good ? "good" : "malformed");
+	if (!err && fails)
+		wrong("a kext whose start function fails is loaded");
+	if (err == -ENOMEM && !injected())
+		wrong("insmod: no memory");
+}
+
+void Machine::kext_remove()
+{
+	host::Kext &kext = *kexts_[in_.below(kKexts)];
+	bool force = in_.byte() >= 192;
+
+	if (!kext.is_loaded())
+		return;
+	int err = force ? kext.rmmod_force() : kext.rmmod();
+
+	if (err && (force || (err != -EAGAIN && err != -EBUSY)))
+		wrong("rmmod: %d", err);
+}
+
+// ---- the KPI
+
+// A string in the kernel, as long as it is: AddressSanitizer sees the first byte too many.
+std::unique_ptr<char[]> Machine::text(bool *null)
+{
+	u32 how = in_.byte();
+	std::string text;
+
+	*null = how == 0xff;
+	if (how < 0xa0)
+		text = "com.example." + std::string(1, static_cast<char>('a' + how % 4));
+	else if (how < 0xd0)
+		text = in_.text(in_.byte());
+	else
+		text = std::string(in_.number() % 5000, 'n');
+	text = text.substr(0, text.find('\0'));
+	std::unique_ptr<char[]> copy(new char[text.size() + 1]);
+
+	memcpy(copy.get(), text.c_str(), text.size() + 1);
+	return copy;
+}
+
+void Machine::kext_request()
+{
+	host::Kext &kext = *kexts_[in_.below(kKexts)];
+	bool no_identifier;
+	bool no_name;
+	std::unique_ptr<char[]> identifier = text(&no_identifier);
+	std::unique_ptr<char[]> name = text(&no_name);
+	u32 how = in_.byte();
+	u32 timeout_ms = how & 1 ? static_cast<u32>(in_.number()) : 0;
+	u32 max_length = how & 2 ? static_cast<u32>(in_.number()) : 0;
+	bool no_tag = how & 4;
+	unsigned long code = reinterpret_cast<unsigned long>(kext.callback());
+	bool elsewhere = false;
+
+	// In nobody's text, or nowhere.
+	if (how >= 0xf0) {
+		elsewhere = true;
+		code = how & 8 ? 0 : code + 1;
+	}
+	if (!kext.is_loaded())
+		elsewhere = true;
+	u32 tag = 77;
+	void *context = contexts_.add(kext);
+	OSReturn result = kextbridge_request_resource(no_identifier ? nullptr : identifier.get(),
+						      no_name ? nullptr : name.get(),
+						      reinterpret_cast<OSKextRequestResourceCallback>(code), context,
+						      no_tag ? nullptr : &tag, timeout_ms, max_length);
+
+	if (result) {
+		contexts_.remove(context);
+		if (!no_tag && tag != kOSKextRequestTagInvalid)
+			wrong("a request was refused, and its tag is %u", tag);
+		if (result == kOSKextReturnNoMemory && !injected())
+			wrong("a request: no memory");
+		return;
+	}
+	u32 limit = std::min(kextbridge_params.max_name, KEXTBRIDGE_NAME_LIMIT);
+
+	if (no_identifier || no_name || elsewhere || strlen(identifier.get()) > limit || strlen(name.get()) > limit)
+		wrong("a request with a bad argument was accepted");
+	if (!no_tag) {
+		std::lock_guard lock(tags_mutex_);
+
+		tags_.push_back(tag);
+	}
+}
+
+void Machine::kext_cancel()
+{
+	host::Kext &kext = *kexts_[in_.below(kKexts)];
+	u32 tag = this->tag();
+	u32 how = in_.byte();
+	void *context = this;
+
+	if (!kext.is_loaded())
+		return;
+	OSReturn result = how & 1 ? kext.cancel_nowait(tag, &context) : kext.cancel(tag, &context);
+
+	if (!result)
+		contexts_.end(context, kextbridge_params.strict_cancel ? &kext : nullptr, "a cancel");
+	else if (result != kOSKextReturnNotFound && result != kOSKextReturnInUse)
+		wrong("a cancel: 0x%08x", static_cast<unsigned int>(result));
+	else if (context != this)
+		wrong("a cancel that failed gave a context");
+}
+
+void Machine::kext_cancel_all()
+{
+	host::Kext &kext = *kexts_[in_.below(kKexts)];
+	struct Cancelled {
+		Contexts &contexts;
+		host::Kext &kext;
+		u32 count;
+	} cancelled{contexts_, kext, 0};
+
+	if (!kext.is_loaded())
+		return;
+	u32 count = kext.cancel_all(
+		[](OSKextRequestTag, void *context, void *arg) {
+			auto &cancelled = *static_cast<Cancelled *>(arg);
+
+			cancelled.contexts.end(context, &cancelled.kext, "cancel_all");
+			cancelled.count++;
+		},
+		&cancelled);
+
+	if (count != cancelled.count)
+		wrong("cancel_all: %u, and %u were told", count, cancelled.count);
+}
+
+void Machine::kext_retain()
+{
+	OSReturn result = OSKextRetainKextWithLoadTag(load_tag());
+
+	if (result && result != kOSKextReturnNotFound && result != kOSKextReturnInvalidArgument &&
+	    result != kOSKextReturnNoResources)
+		wrong("a retain: 0x%08x", static_cast<unsigned int>(result));
+}
+
+void Machine::kext_release()
+{
+	OSReturn result = OSKextReleaseKextWithLoadTag(load_tag());
+
+	if (result && result != kOSKextReturnNotFound && result != kOSKextReturnInvalidArgument)
+		wrong("a release: 0x%08x", static_cast<unsigned int>(result));
+}
+
+void Machine::kext_load_other()
+{
+	bool null;
+	std::unique_ptr<char[]> identifier = text(&null);
+	OSReturn result = OSKextLoadKextWithIdentifier(null ? nullptr : identifier.get());
+
+	if (!result && null)
+		wrong("a load of nothing");
+}
+
+void Machine::kext_behave()
+{
+	Behaviour &behaviour = behaviours_[in_.below(kKexts)];
+	u32 how = in_.byte();
+
+	behaviour.start = how % 4;
+	behaviour.stop = how / 4 % 3;
+	behaviour.callback = how / 16 % 6;
+	behaviour.left = 3;
+}
+
+} // namespace fuzz

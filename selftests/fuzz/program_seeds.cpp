@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "program.hpp"
+
+namespace fuzz {
+
+namespace {
+
+// The operands are those of nodes.cpp and drivers.cpp, in the order in which they are read.
+class Program {
+	Table table_;
+	Seed seed_;
+
+      public:
+	explicit Program(Table table, uint8_t counters = 0) : table_(table) { seed_.byte(counters); }
+
+	Program &op(Op op, std::initializer_list<uint8_t> operands = {})
+	{
+		seed_.byte(code(table_, op));
+		for (uint8_t operand : operands)
+			seed_.byte(operand);
+		return *this;
+	}
+
+	Program &open() { return op(Op::DaemonOpen, {0, 0}).op(Op::ControlOpen, {0, 0}); }
+	Program &load(uint8_t kext) { return op(Op::KextLoad, {kext, 0}); }
+	Program &kext_request(uint8_t kext) { return op(Op::KextRequest, {kext, 0, 1, 0}); }
+	// HOLD or nothing.
+	Program &request(uint8_t how = 0) { return op(Op::Request, {0, 0, 1, how, 0}); }
+	Program &result(uint8_t how = 7) { return op(Op::Result, {0, how, 0, 0}); }
+	Program &serve() { return op(Op::Serve, {0, 6, 0, 0}); }
+	// Fetch with nothing to say, then a reply with a payload.
+	Program &fetch() { return op(Op::Exchange, {0, 12, 0, 4, 0}); }
+	Program &reply() { return op(Op::Exchange, {0, 13, 1, 0, 0, 20, 0, 0, 0}); }
+
+	std::string bytes() const { return seed_.bytes(); }
+};
+
+} // namespace
+
+std::vector<std::string> program_seeds(Table table)
+{
+	auto program = [&](uint8_t counters = 0) { return Program(table, counters); };
+
+	return {
+		program().open().load(0).kext_request(0).serve().bytes(),
+		program().open().load(0).kext_request(0).fetch().reply().bytes(),
+		program(1).open().load(0).kext_request(0).kext_request(0).fetch().reply().reply().bytes(),
+		program().open().load(0).kext_request(0).fetch().op(Op::KextCancel, {0, 0, 0}).fetch().bytes(),
+		program().open().load(0).kext_request(0).fetch().op(Op::Clock, {6}).reply().fetch().bytes(),
+		program()
+			.open()
+			.load(0)
+			.kext_request(0)
+			.fetch()
+			.op(Op::DaemonClose, {0})
+			.op(Op::DaemonOpen, {1, 0})
+			.fetch()
+			.reply()
+			.bytes(),
+		program()
+			.open()
+			.load(0)
+			.kext_request(0)
+			.fetch()
+			.op(Op::DaemonDies, {0})
+			.op(Op::DaemonOpen, {1, 0})
+			.fetch()
+			.reply()
+			.bytes(),
+		program().open().load(0).op(Op::Unload, {0, 0, 0, 0}).serve().bytes(),
+		program().open().op(Op::Load, {0, 0, 1, 0}).serve().bytes(),
+		program(2)
+			.open()
+			.load(0)
+			.load(1)
+			.op(Op::KextBehave, {1, 3})
+			.load(2)
+			.op(Op::KextRemove, {0, 255})
+			.bytes(),
+		program().open().load(2).op(Op::KextBehave, {2, 16}).kext_request(2).serve().serve().bytes(),
+		program().open().request().serve().result().bytes(),
+		program().open().request(1).op(Op::Cancel, {0, 0, 0, 0}).result().bytes(),
+		program().open().request().serve().result(3).op(Op::ControlClose, {0}).bytes(),
+		program(3).open().request().op(Op::FailCopy, {1}).fetch().fetch().reply().result().bytes(),
+		program()
+			.open()
+			.request()
+			.op(Op::Parameter, {3, 3})
+			.serve()
+			.result()
+			.request()
+			.serve()
+			.result()
+			.bytes(),
+	};
+}
+
+} // namespace fuzz
