@@ -293,6 +293,78 @@ TEST_F(Bundles, AnyBytesAsInfoPlistAreSurvived)
 	EXPECT_FALSE(kext::parse_info_plist(info("")).problem.empty());
 }
 
+namespace {
+
+/* A good binary Info.plist, and in it `levels` arrays, each with `width` references to the next one. */
+std::string nested_arrays(unsigned levels, unsigned width)
+{
+	const auto number = [](uint64_t value, unsigned size) {
+		std::string text;
+		while (size--)
+			text.push_back(static_cast<char>(value >> (8 * size)));
+		return text;
+	};
+	std::string bytes = "bplist00";
+	std::string table;
+	uint64_t count = 0;
+	const auto add = [&](const std::string &object) {
+		table += number(bytes.size(), 4);
+		bytes += object;
+		count++;
+	};
+	add("\xd2" + number(1, 3) + number(2, 3) + number(3, 3) + number(4, 3));
+	add("\x5f\x10\x12"
+	    "CFBundleIdentifier");
+	add("\x51x");
+	add("\x5d"
+	    "com.example.a");
+	for (unsigned i = 0; i < levels; i++) {
+		std::string array(1, static_cast<char>(0xa0 + width));
+		for (unsigned j = 0; j < width; j++)
+			array += number(count + 1, 3);
+		add(array);
+	}
+	add("\x50"); /* an empty string */
+	const uint64_t table_at = bytes.size();
+	return bytes + table + number(0, 6) + number(4, 1) + number(3, 1) + number(count, 8) + number(0, 8) +
+	       number(table_at, 8);
+}
+
+} // namespace
+
+/* For libplist each level is ten times the last one; or deep, until there is no stack. */
+TEST_F(Bundles, BinaryPlistsThatGrowAreRefused)
+{
+	EXPECT_TRUE(kext::parse_info_plist(nested_arrays(2, 1)).problem.empty());
+	EXPECT_TRUE(kext::parse_info_plist(nested_arrays(1000, 1)).problem.empty());
+	EXPECT_FALSE(kext::parse_info_plist(nested_arrays(6, 10)).problem.empty());
+	EXPECT_FALSE(kext::parse_info_plist(nested_arrays(10000, 1)).problem.empty());
+}
+
+TEST_F(Bundles, AnIdentityThatTheKernelWouldRefuseIsValidation)
+{
+	for (const char *good : {"a", "com.example.a", "com.example.a-b_c+d"})
+		EXPECT_EQ(kext::parse_info_plist(info(good)).problem, "") << good;
+	const std::string longest(63, 'a');
+	EXPECT_EQ(kext::parse_info_plist(info(longest)).problem, "");
+	for (const std::string &bad : {longest + "a", std::string("com.example a"), std::string("com/example"),
+				       std::string("com.example\n"), std::string("com.ex\xc3\xa4mple")})
+		EXPECT_NE(kext::parse_info_plist(info(bad)).problem, "") << bad;
+
+	const auto version = [](const std::string &text) {
+		return kext::parse_info_plist(
+			       info("com.example.a", "<key>CFBundleVersion</key><string>" + text + "</string>"))
+			.problem;
+	};
+	for (const char *good : {"1", "1.0", "9999.9999.9999", "1.2.3d4", "1.0b255", "1.0fc1", "1.0 beta"})
+		EXPECT_EQ(version(good), "") << good;
+	for (const char *bad : {"one", "1.", "1.2.3.4", "12345", "1.0x", "1.0d", "1.0d256", "1.0f0", "1.0fc0", "-1"})
+		EXPECT_NE(version(bad), "") << bad;
+
+	make("Bad", "com.example bad");
+	EXPECT_EQ(ask("com.example bad", "logo.png").result, kOSKextReturnValidation);
+}
+
 TEST_F(Bundles, TheFirstRootWins)
 {
 	make("A", "com.example.a");

@@ -7,7 +7,6 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <plist/plist.h>
 #include <sys/statfs.h>
 
 #include "log.hpp"
@@ -20,30 +19,9 @@ constexpr std::string_view suffix = ".kext";
 constexpr off_t longest_plist = 1 << 20;
 constexpr int64_t racy_ns = 20'000'000; /* more than the step of any file system's clock that we serve */
 
-struct FreePlist {
-	void operator()(void *node) const { plist_free(node); }
-};
-using Plist = std::unique_ptr<void, FreePlist>;
-
 struct CloseDir {
 	void operator()(DIR *directory) const { closedir(directory); }
 };
-
-/* The string behind a key; false when the key is there and is no string. */
-bool string_of(plist_t dictionary, const char *key, std::string &out)
-{
-	const plist_t node = plist_dict_get_item(dictionary, key);
-	if (!node)
-		return true;
-	if (plist_get_node_type(node) != PLIST_STRING)
-		return false;
-	uint64_t length = 0;
-	const char *text = plist_get_string_ptr(node, &length);
-	if (!text)
-		return false;
-	out.assign(text, length);
-	return true;
-}
 
 /* The whole of a small file; an error text otherwise. */
 const char *read_small(int fd, off_t size, std::string &content)
@@ -122,27 +100,6 @@ void read_info(Bundle &bundle, int contents, bool authenticate)
 }
 
 } // namespace
-
-Identity parse_info_plist(std::string_view content)
-{
-	plist_t raw = nullptr;
-	plist_from_memory(content.data(), static_cast<uint32_t>(content.size()), &raw);
-	const Plist plist(raw);
-	if (!plist || plist_get_node_type(raw) != PLIST_DICT)
-		return {{}, "is no property list with a dictionary"};
-
-	Identity identity;
-	std::string type;
-	std::string version;
-	if (!string_of(raw, "CFBundleIdentifier", identity.identifier) || identity.identifier.empty() ||
-	    identity.identifier.find('\0') != std::string::npos)
-		return {{}, "has no CFBundleIdentifier"};
-	if (!string_of(raw, "CFBundlePackageType", type) || (!type.empty() && type != "KEXT"))
-		identity.problem = "has a CFBundlePackageType that is not KEXT";
-	else if (!string_of(raw, "CFBundleVersion", version))
-		identity.problem = "has a CFBundleVersion that is no string";
-	return identity;
-}
 
 /*
  * A file system's clock moves in steps of some milliseconds: what changes twice within one step has the
