@@ -224,19 +224,34 @@ static int request(ControlFile &file, kextbridge_request &args) KEXTBRIDGE_EXCLU
 	return 0;
 }
 
-// Finished requests stay with their file until they are released.
-static void keep_result_locked(ControlFile &file, Request &request) KEXTBRIDGE_REQUIRES(core.requests)
-{
-	file.results.push_back(request);
-	file.result_count++;
-}
-
 static void drop_payload_locked(ControlFile &file, Request &request) KEXTBRIDGE_REQUIRES(core.requests)
 {
 	Payload payload = request.take_payload_locked();
 
 	file.held_bytes -= payload.length;
 	payload_free_later(payload.data);
+}
+
+// The program was not told its tag.
+static void withdraw(ControlFile &file, u32 tag) KEXTBRIDGE_EXCLUDES(core.requests)
+{
+	Ref<Request> withdrawn;
+	Guard guard(core.requests);
+	Request *request = find_locked(tag);
+
+	if (!request || request->owner != &file || !take_locked(*request))
+		return; // somebody else was quicker
+	drop_payload_locked(file, *request);
+	core.stats.discarded++;
+	withdrawn = forget_locked(*request);
+	file.finished.wake_all(); // who waits for any result may have none to wait for
+}
+
+// Finished requests stay with their file until they are released.
+static void keep_result_locked(ControlFile &file, Request &request) KEXTBRIDGE_REQUIRES(core.requests)
+{
+	file.results.push_back(request);
+	file.result_count++;
 }
 
 // The finished request that the call asks for: one whose answer waits is taken now, as a driver's is when its callback
@@ -281,11 +296,10 @@ static int copy_payload(const char *data, kextbridge_result &args) KEXTBRIDGE_EX
 	return args.count ? shim_copy_to_user(args.data, data + args.offset, args.count) : 0;
 }
 
-static int result(file *opened, ControlFile &file, kextbridge_result &args) KEXTBRIDGE_EXCLUDES(core.requests)
+static int result(file *opened, ControlFile &file, kextbridge_result &args, Ref<Request> &request)
+	KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	bool nowait = (args.flags & KEXTBRIDGE_RESULT_NOWAIT) || (shim_file_flags(opened) & SHIM_O_NONBLOCK);
-	Ref<Request> request;
-	Ref<Request> released;
 	const char *data = nullptr;
 
 	if ((args.flags & ~(KEXTBRIDGE_RESULT_NOWAIT | KEXTBRIDGE_RESULT_RELEASE)) || args.reserved)
@@ -319,20 +333,22 @@ static int result(file *opened, ControlFile &file, kextbridge_result &args) KEXT
 			return err;
 	}
 	args.status = kOSReturnSuccess;
-	int err = copy_payload(data, args);
+	return copy_payload(data, args);
+}
 
-	if (err || !(args.flags & KEXTBRIDGE_RESULT_RELEASE))
-		return err;
+// The program has all of it.
+static void release_result(ControlFile &file, Request &request) KEXTBRIDGE_EXCLUDES(core.requests)
+{
+	Ref<Request> released;
 	Guard guard(core.requests);
 
 	// Unless another thread was quicker.
-	if (find_locked(request->tag) == request.get() && request->queue_node.linked()) {
-		request->queue_node.unlink();
-		file.result_count--;
-		file.held_bytes -= request->length;
-		released = forget_locked(*request);
-	}
-	return 0;
+	if (find_locked(request.tag) != &request || !request.queue_node.linked())
+		return;
+	request.queue_node.unlink();
+	file.result_count--;
+	file.held_bytes -= request.length;
+	released = forget_locked(request);
 }
 
 static int cancel(kextbridge_tag &args) KEXTBRIDGE_EXCLUDES(core.requests)
@@ -452,7 +468,9 @@ static int load(kextbridge_load &args) KEXTBRIDGE_EXCLUDES(core.requests)
 
 // ---- the call
 
-template <typename Args, typename F> static long run(u64 arg, F call) KEXTBRIDGE_EXCLUDES(core.requests)
+// done(args, err): the call has succeeded, and its answer has reached the program or could not be written.
+template <typename Args, typename F, typename G> static long run(u64 arg, F call, G done)
+	KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	Args args;
 	int err = get_struct(&args, arg);
@@ -462,9 +480,38 @@ template <typename Args, typename F> static long run(u64 arg, F call) KEXTBRIDGE
 	u32 size = args.size;
 
 	err = call(args);
-	int put = err ? 0 : put_struct(arg, args, size);
+	if (err)
+		return err;
+	err = put_struct(arg, args, size);
+	done(args, err);
+	return err;
+}
 
-	return err ? err : put;
+template <typename Args, typename F> static long run(u64 arg, F call) KEXTBRIDGE_EXCLUDES(core.requests)
+{
+	return run<Args>(arg, call, [](const Args &, int) {});
+}
+
+static long run_request(ControlFile &file, u64 arg) KEXTBRIDGE_EXCLUDES(core.requests)
+{
+	return run<kextbridge_request>(
+		arg, [&](kextbridge_request &args) { return request(file, args); },
+		[&](const kextbridge_request &args, int err) {
+			if (err && !args.result)
+				withdraw(file, args.tag);
+		});
+}
+
+static long run_result(file *opened, ControlFile &file, u64 arg) KEXTBRIDGE_EXCLUDES(core.requests)
+{
+	Ref<Request> found;
+
+	return run<kextbridge_result>(
+		arg, [&](kextbridge_result &args) { return result(opened, file, args, found); },
+		[&](const kextbridge_result &args, int err) {
+			if (!err && found && (args.flags & KEXTBRIDGE_RESULT_RELEASE))
+				release_result(file, *found);
+		});
 }
 
 static long control_ioctl(file *opened, ControlFile &file, unsigned int cmd, u64 arg) KEXTBRIDGE_EXCLUDES(core.requests)
@@ -474,9 +521,9 @@ static long control_ioctl(file *opened, ControlFile &file, unsigned int cmd, u64
 	if (same_ioctl(cmd, KEXTBRIDGE_IOC_STATUS))
 		return run<kextbridge_status>(arg, [&](kextbridge_status &args) { return status(file, args); });
 	if (same_ioctl(cmd, KEXTBRIDGE_IOC_REQUEST))
-		return run<kextbridge_request>(arg, [&](kextbridge_request &args) { return request(file, args); });
+		return run_request(file, arg);
 	if (same_ioctl(cmd, KEXTBRIDGE_IOC_RESULT))
-		return run<kextbridge_result>(arg, [&](kextbridge_result &args) { return result(opened, file, args); });
+		return run_result(opened, file, arg);
 	if (same_ioctl(cmd, KEXTBRIDGE_IOC_CANCEL))
 		return run<kextbridge_tag>(arg, [](kextbridge_tag &args) { return cancel(args); });
 

@@ -802,4 +802,81 @@ TEST_F(ControlFile, two_readers_of_one_result)
 	}
 }
 
+// Each copy of the call fails once: the program was not told a tag, so there is no request either.
+TEST_F(ControlFile, a_request_without_its_tag_is_none)
+{
+	Control control;
+	u32 failed = 0;
+
+	for (;; failed++) {
+		fake::fail_user_copy(failed + 1);
+		Control::Outcome made = control.request("com.example.bundle", "resource");
+
+		if (!fake::fail_user_copy(0))
+			break;
+		ASSERT_EQ(made.error, -SHIM_EFAULT);
+		ASSERT_EQ(control.result(kOSKextRequestTagInvalid).status, kOSKextReturnNotFound)
+			<< "copy " << failed + 1;
+	}
+	EXPECT_GE(failed, 5u);
+	EXPECT_EQ(host::stats().submitted, host::stats().discarded + 1);
+}
+
+TEST_F(ControlFile, a_request_without_its_tag_ends_a_wait_for_any)
+{
+	Control other;
+	Control control;
+	u8 untold[sizeof(kextbridge_request)];
+	std::atomic<fake::Task *> task{nullptr};
+	std::thread waiter;
+
+	other.must_request(); // so that the table has room, and is unlocked but once
+	// The waiter sleeps before the answer cannot be written: there is one pending then.
+	fake::at_next(fake::Moment::Unlock, [&] {
+		waiter = std::thread([&] {
+			task = &fake::current();
+			EXPECT_EQ(control.result(kOSKextRequestTagInvalid, 0).status, kOSKextReturnNotFound);
+		});
+		while (!task)
+			std::this_thread::yield();
+		fake::wait_until_asleep(*task);
+		fake::fail_user_copy(1);
+	});
+	kextbridge_request args{};
+	std::string name = "resource";
+
+	args.size = sizeof(args);
+	args.identifier = args.name = fake::user(name.data());
+	args.identifier_size = args.name_size = static_cast<u32>(name.size());
+	memcpy(untold, &args, sizeof(args));
+	EXPECT_EQ(control.ioctl(KEXTBRIDGE_IOC_REQUEST, untold), -SHIM_EFAULT);
+	waiter.join();
+}
+
+// Released is what the program has seen all of.
+TEST_F(ControlFile, a_result_that_was_not_copied_stays)
+{
+	Daemon daemon;
+	Control control;
+	u32 tag = control.must_request();
+	u32 failed = 0;
+
+	daemon.reply(daemon.fetch_one().id, 7, "payload");
+	for (;; failed++) {
+		fake::fail_user_copy(failed + 1);
+		Control::Result result = control.result(tag);
+
+		if (!fake::fail_user_copy(0)) {
+			EXPECT_EQ(result.error, 0);
+			EXPECT_EQ(result.outcome, 7);
+			EXPECT_EQ(result.data, "payload");
+			break;
+		}
+		ASSERT_EQ(result.error, -SHIM_EFAULT);
+		ASSERT_NE(host_request_state(tag), host::absent) << "copy " << failed + 1;
+	}
+	EXPECT_GE(failed, 4u);
+	EXPECT_EQ(host_request_state(tag), host::absent);
+}
+
 } // namespace

@@ -167,7 +167,7 @@ struct kextbridge_status {
 	__u64 submitted;
 	__u64 callbacks;
 	__u64 cancelled;
-	__u64 discarded; /* of a start that failed, or of a program that closed its file */
+	__u64 discarded; /* of a start that failed, or of a program that closed its file or was not told the tag */
 	__u64 timeouts;
 	__u64 replies;
 	__u64 late_replies; /* refused: answered, cancelled or timed out before */
@@ -188,7 +188,7 @@ struct kextbridge_status {
 
 /*
  * Asks for a resource as a driver would. The request belongs to this open file: it is cancelled when
- * the file is closed. Its result is kept until KEXTBRIDGE_IOC_RESULT has taken it.
+ * the file is closed. Its result is kept until KEXTBRIDGE_IOC_RESULT has taken it. After EFAULT there is none.
  * result: Success (tag valid), InvalidArgument (empty or over-long string), NoResources (a limit), NoMemory.
  */
 struct kextbridge_request {
@@ -210,7 +210,8 @@ struct kextbridge_request {
  * The result of a request of this file. Sleeps (interruptibly) until there is one, else EAGAIN.
  * outcome: what a driver's callback would have been given. A request cancelled by another program
  * gives status Success and outcome NotFound with KEXTBRIDGE_RESULT_CANCELLED.
- * Copies payload bytes [offset, offset + count) to `data`; the result stays until `release` is set.
+ * Copies payload bytes [offset, offset + count) to `data`; the result stays until `release` is set, and after
+ * EFAULT even then.
  */
 struct kextbridge_result {
 	__u32 size;
