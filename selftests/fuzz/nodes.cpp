@@ -458,7 +458,7 @@ void Machine::daemon_ioctl()
 	Argument<kextd_exchange> argument(user_, in_, args);
 	long error = kextbridge_daemon_ioctl_c(&daemon->file, daemon->data, cmd, argument.address);
 
-	check_error(error, {SHIM_ENOTTY, SHIM_EPERM, SHIM_EOWNERDEAD, SHIM_EFAULT, SHIM_EAGAIN, SHIM_E2BIG}, false,
+	check_error(error, {SHIM_ENOTTY, SHIM_EPERM, SHIM_EOWNERDEAD, SHIM_EFAULT, SHIM_EINVAL, SHIM_E2BIG}, false,
 		    "ioctl on /dev/kextd");
 	if (!is_known(cmd, {KEXTD_IOC_EXCHANGE}) && error != -SHIM_ENOTTY && error != -SHIM_EPERM)
 		wrong("ioctl 0x%08x on /dev/kextd: %ld", cmd, error);
