@@ -23,8 +23,9 @@ Kext::Kext(kmod_info_t *ki, struct module *owner, u32 kext_flags) : info(ki), mo
 {
 	unsigned long size;
 
-	__builtin_memcpy(identifier, ki->name, sizeof(identifier));
-	__builtin_memcpy(version, ki->version, sizeof(version));
+	// The texts only: programs see all of these arrays.
+	__builtin_memcpy(identifier, ki->name, text_length(ki->name, sizeof(identifier) - 1));
+	__builtin_memcpy(version, ki->version, text_length(ki->version, sizeof(version) - 1));
 	// A Kext may outlive its module.
 	const char *name = shim_module_name(owner);
 

@@ -90,8 +90,8 @@ class Kext final : public Owner {
 	u32 tag = 0;
 	unsigned long text_start = 0;
 	unsigned long text_end = 0;
-	char identifier[KMOD_MAX_NAME];
-	char version[KMOD_MAX_NAME];
+	char identifier[KMOD_MAX_NAME] = {};
+	char version[KMOD_MAX_NAME] = {};
 	char module_name[KEXTBRIDGE_MODULE_SIZE] = {};
 
 	ListNode node KEXTBRIDGE_GUARDED_BY(core_lock()); // core.kexts

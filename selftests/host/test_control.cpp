@@ -802,6 +802,28 @@ TEST_F(ControlFile, two_readers_of_one_result)
 	}
 }
 
+// What a driver has behind the end of its identifier is nobody's business.
+TEST_F(ControlFile, list_shows_texts_only)
+{
+	Control control;
+	Kext kext;
+
+	memset(kext.info.name, 'x', sizeof(kext.info.name));
+	memset(kext.info.version, 'x', sizeof(kext.info.version));
+	strcpy(kext.info.name, "com.example.a");
+	strcpy(kext.info.version, "1.0");
+	ASSERT_EQ(kext.insmod(), 0);
+	std::vector<kextbridge_kext> kexts = control.list();
+
+	ASSERT_EQ(kexts.size(), 1u);
+	for (const char *text : {kexts[0].identifier, kexts[0].version}) {
+		size_t length = strlen(text);
+
+		EXPECT_EQ(std::string(text + length, KEXTBRIDGE_IDENTIFIER_SIZE - length),
+			  std::string(KEXTBRIDGE_IDENTIFIER_SIZE - length, '\0'));
+	}
+}
+
 // Each copy of the call fails once: the program was not told a tag, so there is no request either.
 TEST_F(ControlFile, a_request_without_its_tag_is_none)
 {
