@@ -648,6 +648,8 @@ void Machine::result()
 	if (after.status == kOSKextReturnNotFound) {
 		if (after.count || after.tag != args.tag)
 			wrong("no result, and %u bytes of tag %u", after.count, after.tag);
+		if (control->tags.count(args.tag))
+			wrong("the result of tag %u is lost", args.tag);
 		UserMemory::check_untouched(data, data + size, "a result that is not there");
 		return;
 	}
