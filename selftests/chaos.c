@@ -19,7 +19,7 @@ struct three {
 	uint64_t cancel_began, cancel_ended, reply_began, reply_ended;
 };
 
-/* Races are numbered from 0; as in race.c, the replier does not wait long for a canceller that does not run. */
+/* Races are numbered from 0. The replier waits for the canceller, but not for ever: its CPU may not run at all. */
 struct three_way {
 	struct kb *kb;
 	struct three races[RING];
@@ -37,7 +37,7 @@ static void *three_replier(void *arg)
 		struct three *race = &all->races[number % RING];
 
 		await(&all->issued, number + 1);
-		await_for(&all->ready, number + 1, 200000);
+		await_for(&all->ready, number + 1, 20000000);
 		advance(&all->begun, number + 1);
 		linger(kb_random() % 4000);
 		race->reply_began = __rdtsc();

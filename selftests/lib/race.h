@@ -5,11 +5,15 @@
 
 #include <sched.h>
 #include <stdint.h>
+#include <unistd.h>
 #include <x86intrin.h>
 
 #include "kb.h"
 
-/* Until *at has come that far, or for so many clock ticks. Who waits lets the kernel's workers have the CPU. */
+/*
+ * Until *at has come that far, or for so many clock ticks. Who waits lets the kernel's workers have the CPU; who waits
+ * long leaves it idle, and a busy host then runs the other one.
+ */
 static inline void await_for(const uint32_t *at, uint32_t value, uint64_t ticks)
 {
 	uint64_t began = __rdtsc();
@@ -17,6 +21,8 @@ static inline void await_for(const uint32_t *at, uint32_t value, uint64_t ticks)
 	for (unsigned int spins = 1; (int32_t)(__atomic_load_n(at, __ATOMIC_ACQUIRE) - value) < 0; spins++) {
 		if (spins % 64 == 0)
 			sched_yield();
+		if (spins > 4096)
+			usleep(20);
 		if (__rdtsc() - began > ticks)
 			return;
 	}
