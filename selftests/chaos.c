@@ -265,7 +265,7 @@ static void *storm(void *arg)
 		else
 			storm_cancel(storm, KBTEST_CANCEL_ALL);
 		if (dice % 8 == 0)
-			linger(kb_random() % 2000000);
+			usleep(kb_random() % 800);
 	}
 	__atomic_add_fetch(storm->finished, 1, __ATOMIC_RELEASE);
 	return NULL;

@@ -158,7 +158,7 @@ static void daemon_process(struct post *post)
 	pthread_create(&thread, NULL, serve_posts, post);
 	while (!__atomic_load_n(&post->leave, __ATOMIC_ACQUIRE))
 		futex_wait(&post->leave, 0);
-	linger(post_random(post) % 1000000);
+	usleep(post_random(post) % 400);
 	_exit(0);
 }
 
@@ -380,7 +380,7 @@ static void put_down(struct post *post, enum death how)
 			!waitid(P_PID, post->pid, &(siginfo_t){}, WEXITED | WNOHANG | WNOWAIT);
 	     i++)
 		sched_yield();
-	linger(kb_random() % 2000000);
+	usleep(kb_random() % 800);
 	switch (how) {
 	case BY_SEGV:
 		kill(post->pid, SIGSEGV);
@@ -390,7 +390,7 @@ static void put_down(struct post *post, enum death how)
 		usleep(kb_random() % 10000);
 		if (kb_random() % 2) {
 			kill(post->pid, SIGCONT);
-			linger(kb_random() % 1000000);
+			usleep(kb_random() % 400);
 		}
 		kill(post->pid, SIGKILL);
 		break;
@@ -591,7 +591,7 @@ TEST_F_TIMEOUT(chaos, T_083_children_of_a_dead_daemon, 900)
 			bequeath(heir);
 		ASSERT_EQ(0, kb_request_with(&self->kb, &request));
 		ASSERT_TRUE(await_flag(&heir->fetched, CAP_MS));
-		linger(kb_random() % 1000000);
+		usleep(kb_random() % 400);
 		kill(pid, SIGKILL);
 		/* The next open takes over although the child has the file. */
 		ASSERT_EQ(0, kb_daemon(&self->kb));

@@ -133,7 +133,8 @@ static void *hold_and_release(void *arg)
 		if (!result) {
 			holders->stayed++;
 			steer_later(&steer);
-			linger(steer_ticks(&steer));
+			/* 10 ms at most. */
+			usleep(steer_ticks(&steer) / 1000);
 			continue;
 		}
 		/* It is going, or gone: this waits for the end of the unload and gets the next one. */
@@ -223,7 +224,7 @@ static int unload_in_flight(struct lane *lane)
 		request.name = KB_STRING(third == 1 ? "answer" : "keep");
 		err = kb_request_with(lane->kb, &request);
 		if (third < 2)
-			linger(kb_random() % 3000000);
+			usleep(kb_random() % 1200);
 	}
 	if (err)
 		return lane_fails(lane, "request", err);
@@ -330,7 +331,7 @@ static int wait_gone(struct lane *lane, uint32_t tag, int how)
 		if (how == BY_SCAN)
 			kb_sleep_ms(1);
 		else
-			linger(kb_random() % 200000);
+			usleep(kb_random() % 80);
 	}
 	return kb_is_loaded(lane->module) ? lane_fails(lane, "it stayed", how) : 0;
 }
@@ -442,7 +443,7 @@ static void *open_and_close(void *arg)
 			opener->error = -daemon;
 		}
 		/* Mostly away, so that rmmod comes through. */
-		linger(kb_random() % 4000000);
+		usleep(kb_random() % 1600);
 	}
 	return NULL;
 }
@@ -494,14 +495,14 @@ TEST_F_TIMEOUT(chaos, open_against_rmmod, 1800)
 
 		if (err == EAGAIN || err == EBUSY) {
 			busy++;
-			linger(kb_random() % 100000);
+			usleep(kb_random() % 40);
 			continue;
 		}
 		ASSERT_EQ(0, err);
 		went++;
 		err = kb_insmod_with("kextbridge", kb_random() % 2 ? "chaos_permille=100 chaos_us=300" : "");
 		ASSERT_EQ(0, err);
-		linger(kb_random() % 1000000);
+		usleep(kb_random() % 400);
 	}
 	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
 	for (int i = 0; i < 2; i++) {
