@@ -548,6 +548,47 @@ TEST_F(EachUnlock, autounload_meets_everything)
 	}
 }
 
+// A kext that is loaded and not started is started by whoever comes first, and unloaded meanwhile.
+TEST_F(EachUnlock, load_meets_another_and_an_unload)
+{
+	for (bool unloads : {false, true}) {
+		sweep([&](Round &round) {
+			Daemon daemon;
+			Kext kext;
+			Control program;
+			Control other;
+
+			EXPECT_EQ(kext.insmod(), 0);
+			kext.start = [] { return KERN_FAILURE; };
+			std::thread unloader([&] { EXPECT_EQ(other.unload(kext.tag()).result, kOSKextReturnInUse); });
+			daemon.reply(daemon.wait(1).at(0).id, kOSKextReturnInUse);
+			unloader.join();
+			EXPECT_EQ(kext.state(), host::loaded);
+			kext.start = nullptr;
+			Service service(daemon);
+			u32 tag = kext.tag();
+			round.interrupt([&] {
+				if (unloads)
+					EXPECT_EQ(other.unload(tag).error, 0);
+				else
+					EXPECT_EQ(OSKextLoadKextWithIdentifier(kext.info.name), kOSReturnSuccess);
+			});
+			Control::Outcome load = program.load(kext.info.name, true);
+			bool ran = round.join();
+			EXPECT_EQ(load.error, 0);
+			if (!unloads) {
+				EXPECT_EQ(load.result, kOSReturnSuccess);
+				EXPECT_EQ(kext.starts, 3);
+			} else {
+				// The daemon of this test finds no module to load.
+				EXPECT_TRUE(load.result == kOSReturnSuccess || load.result == kOSKextReturnNotFound)
+					<< load.result;
+			}
+			return ran;
+		});
+	}
+}
+
 // The driver reads the tag that it was given in its callback, however soon that comes.
 TEST_F(EachUnlock, request_meets_its_callback)
 {
