@@ -3,8 +3,6 @@
  * A fetch that stands still in the middle of its copy, with the delays of the test build, while its requests are cancelled
  * or time out and the daemon's file is closed. KB_ROUNDS and KB_SEED as for chaos.c.
  */
-#include <linux/userfaultfd.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include "kselftest_harness.h"
@@ -14,14 +12,12 @@
 /* ---- T-089, T-014: a fetch that stands still in the middle of its copy */
 
 #define STALLED 12
-#define PAGE 4096
 
 enum ending { COPIED, FAILED, FAILED_ASLEEP, CLOSED, ENDINGS };
 
 struct stall {
 	struct kb *kb;
-	int uffd;
-	char *pages;  /* the second one is not there */
+	struct chaos_hole hole;
 	char *buffer; /* crosses into it */
 	pthread_t thread, sleeper;
 	int result;
@@ -36,7 +32,7 @@ static void *stalled_fetch(void *arg)
 	struct kextd_exchange args = {
 		.max_requests = STALLED,
 		.requests = KB_STRING(stall->buffer),
-		.requests_size = stall->pages + 2 * PAGE - stall->buffer,
+		.requests_size = stall->hole.at + CHAOS_PAGE - stall->buffer,
 	};
 
 	stall->result = kb_exchange(stall->kb->daemon, &args);
@@ -83,47 +79,6 @@ static bool sleeps(uint32_t tid)
 	at = fgets(text, sizeof(text), file) ? strrchr(text, ')') : NULL;
 	fclose(file);
 	return at && at[2] == 'S';
-}
-
-static int stall_init(struct stall *stall, struct kb *kb)
-{
-	struct uffdio_api api = {.api = UFFD_API};
-	struct uffdio_register range = {.mode = UFFDIO_REGISTER_MODE_MISSING};
-
-	stall->kb = kb;
-	stall->uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-	stall->pages = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (stall->uffd < 0 || stall->pages == MAP_FAILED || ioctl(stall->uffd, UFFDIO_API, &api))
-		return errno;
-	memset(stall->pages, 0, PAGE);
-	range.range.start = KB_STRING(stall->pages + PAGE);
-	range.range.len = PAGE;
-	return ioctl(stall->uffd, UFFDIO_REGISTER, &range) ? errno : 0;
-}
-
-/* The copy goes on, or fails. */
-static int stall_end(struct stall *stall, bool fails)
-{
-	struct uffdio_range range = {.start = KB_STRING(stall->pages + PAGE), .len = PAGE};
-	struct uffdio_zeropage zero = {.range = range};
-
-	if (!fails)
-		return ioctl(stall->uffd, UFFDIO_ZEROPAGE, &zero) ? errno : 0;
-	if (mprotect(stall->pages + PAGE, PAGE, PROT_NONE))
-		return errno;
-	return ioctl(stall->uffd, UFFDIO_WAKE, &range) ? errno : 0;
-}
-
-static int stall_again(struct stall *stall)
-{
-	struct uffd_msg message;
-
-	while (read(stall->uffd, &message, sizeof(message)) > 0)
-		;
-	return mprotect(stall->pages + PAGE, PAGE, PROT_READ | PROT_WRITE) ||
-			       madvise(stall->pages + PAGE, PAGE, MADV_DONTNEED) ?
-		       errno :
-		       0;
 }
 
 /* Adds what has been called back since; false: the bench does not answer. */
@@ -198,7 +153,7 @@ static int stall_round(struct stall *stall, enum ending ending, uint32_t *timed_
 	int err = 0;
 
 	record = (record + 7) & ~7u;
-	stall->buffer = stall->pages + PAGE - kb_random() % (count * record / 8) * 8;
+	stall->buffer = stall->hole.at - kb_random() % (count * record / 8) * 8;
 	stall->sleeper_tid = 0;
 	stall->live = live;
 	if (timed)
@@ -213,7 +168,7 @@ static int stall_round(struct stall *stall, enum ending ending, uint32_t *timed_
 	if (err)
 		return err;
 	/* It has them in hand and stands still. */
-	if (!kb_poll(stall->uffd, POLLIN, CAP_MS))
+	if (!chaos_hole_hit(&stall->hole))
 		return ETIME;
 	if (ending == FAILED_ASLEEP && live) {
 		err = pthread_create(&stall->sleeper, NULL, asleep, stall);
@@ -226,11 +181,11 @@ static int stall_round(struct stall *stall, enum ending ending, uint32_t *timed_
 	if (timed && !await_counts(stall->kb, got, 0, timed, CAP_MS))
 		return ETIMEDOUT;
 	if (late)
-		err = err ?: stall_end(stall, fails);
+		err = err ?: (fails ? chaos_hole_fail(&stall->hole) : chaos_hole_fill(&stall->hole));
 	for (uint32_t i = timed; i < timed + cancelled && !err; i++)
 		err = kb_cancel(stall->kb, A, tags[i], NULL);
 	if (!late)
-		err = err ?: stall_end(stall, fails);
+		err = err ?: (fails ? chaos_hole_fail(&stall->hole) : chaos_hole_fill(&stall->hole));
 	if (err)
 		return err;
 	pthread_join(stall->thread, NULL);
@@ -276,7 +231,7 @@ static int stall_round(struct stall *stall, enum ending ending, uint32_t *timed_
 			       i < timed + cancelled ? 0 :
 						       1u << (8 * KBTEST_BYTE_SUCCESS)))
 			return EBADE;
-	return err ?: stall_again(stall);
+	return err ?: chaos_hole_again(&stall->hole);
 }
 
 TEST_F_TIMEOUT(chaos, T_089_fetch_stands_still, 900)
@@ -287,7 +242,8 @@ TEST_F_TIMEOUT(chaos, T_089_fetch_stands_still, 900)
 
 	ASSERT_EQ(0, kb_insmod(A));
 	ASSERT_EQ(0, kb_daemon(&self->kb));
-	ASSERT_EQ(0, stall_init(&stall, &self->kb)) TH_LOG("this needs userfaultfd");
+	stall.kb = &self->kb;
+	ASSERT_EQ(0, chaos_hole(&stall.hole)) TH_LOG("this needs userfaultfd");
 	for (uint32_t round = 0; round < rounds; round++) {
 		enum ending ending = kb_random() % ENDINGS;
 
@@ -306,8 +262,7 @@ TEST_F_TIMEOUT(chaos, T_089_fetch_stands_still, 900)
 	EXPECT_GE(slept, rounds / 20);
 	EXPECT_GE(timed_out, rounds / 10);
 	EXPECT_GE(cancelled, rounds / 10);
-	close(stall.uffd);
-	munmap(stall.pages, 2 * PAGE);
+	chaos_hole_end(&stall.hole);
 }
 
 TEST_HARNESS_MAIN

@@ -8,7 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/userfaultfd.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "chaos.h"
@@ -209,6 +212,60 @@ bool chaos_no_leaks(void)
 bool chaos_totals(struct kb *kb, struct kbtest_totals *totals)
 {
 	return !ioctl(kb->bench, KBTEST_IOC_TOTALS, totals);
+}
+
+/* ---- a page that is not there */
+
+int chaos_hole(struct chaos_hole *hole)
+{
+	struct uffdio_api api = {.api = UFFD_API};
+	struct uffdio_register missing = {.mode = UFFDIO_REGISTER_MODE_MISSING};
+	char *pages = mmap(NULL, 2 * CHAOS_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	hole->uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	if (hole->uffd < 0 || pages == MAP_FAILED || ioctl(hole->uffd, UFFDIO_API, &api))
+		return errno;
+	memset(pages, 0, CHAOS_PAGE);
+	hole->at = pages + CHAOS_PAGE;
+	missing.range.start = KB_STRING(hole->at);
+	missing.range.len = CHAOS_PAGE;
+	return ioctl(hole->uffd, UFFDIO_REGISTER, &missing) ? errno : 0;
+}
+
+void chaos_hole_end(struct chaos_hole *hole)
+{
+	close(hole->uffd);
+	munmap(hole->at - CHAOS_PAGE, 2 * CHAOS_PAGE);
+}
+
+bool chaos_hole_hit(struct chaos_hole *hole)
+{
+	return kb_poll(hole->uffd, POLLIN, CAP_MS);
+}
+
+int chaos_hole_fill(struct chaos_hole *hole)
+{
+	struct uffdio_zeropage zero = {.range = {.start = KB_STRING(hole->at), .len = CHAOS_PAGE}};
+
+	return ioctl(hole->uffd, UFFDIO_ZEROPAGE, &zero) ? errno : 0;
+}
+
+int chaos_hole_fail(struct chaos_hole *hole)
+{
+	struct uffdio_range range = {.start = KB_STRING(hole->at), .len = CHAOS_PAGE};
+
+	return mprotect(hole->at, CHAOS_PAGE, PROT_NONE) || ioctl(hole->uffd, UFFDIO_WAKE, &range) ? errno : 0;
+}
+
+int chaos_hole_again(struct chaos_hole *hole)
+{
+	struct uffd_msg message;
+
+	while (read(hole->uffd, &message, sizeof(message)) > 0)
+		;
+	return mprotect(hole->at, CHAOS_PAGE, PROT_READ | PROT_WRITE) || madvise(hole->at, CHAOS_PAGE, MADV_DONTNEED) ?
+		       errno :
+		       0;
 }
 
 /* ---- the daemon */

@@ -44,6 +44,24 @@ bool chaos_totals(struct kb *kb, struct kbtest_totals *totals);
 /* Unloads the bench and removes kextbridge.ko. 0 or an errno. */
 int chaos_rmmod_all(struct kb *kb);
 
+/* ---- a page that is not there: who copies from or to it stands still */
+
+#define CHAOS_PAGE 4096
+
+struct chaos_hole {
+	int uffd;
+	char *at; /* CHAOS_PAGE bytes; the page before it is there */
+};
+/* 0 or an errno. */
+int chaos_hole(struct chaos_hole *hole);
+void chaos_hole_end(struct chaos_hole *hole);
+/* Waits until somebody stands still there. */
+bool chaos_hole_hit(struct chaos_hole *hole);
+/* Who stands still goes on, or fails with EFAULT. */
+int chaos_hole_fill(struct chaos_hole *hole);
+int chaos_hole_fail(struct chaos_hole *hole);
+int chaos_hole_again(struct chaos_hole *hole);
+
 /* ---- the daemon: several threads with one file */
 
 #define CREW_MARKS 65536
