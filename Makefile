@@ -2,7 +2,6 @@
 # The one entry point: `make help`.
 
 KERNEL ?= 6.12
-TEST_KERNELS ?= 6.1 6.12
 ALL_KERNELS := 6.1 6.12 6.1-cloud 6.12-cloud 6.1-rt 6.12-rt
 
 # Headers of KERNEL from the cache, unless the caller has others.
@@ -15,17 +14,20 @@ llvm = $(shell sed -n 's/^CONFIG_CLANG_VERSION=\([1-9][0-9]*\)[0-9]\{4\}$$/LLVM=
 kbuild = $(MAKE) --no-print-directory -C "$(KDIR)" M="$(CURDIR)/.build/$(build)" KEXTBRIDGE_DIR="$(CURDIR)" \
 	PAHOLE="$(CURDIR)/scripts/pahole-nocxx" $(llvm) HOOKS="$(HOOKS)"
 
-.PHONY: help all deps test-deps modules drivers userspace run test host vm conformance bench lint clean install
+.PHONY: help all deps test-deps modules drivers userspace run test deep soak mutants host vm conformance bench lint clean install
 
 help:
 	@echo 'make run            install what is missing, build, boot a stock kernel, tell the story (KERNEL=6.1 for another)'
-	@echo 'make test           all tests: host ring, gate, VM ring on $(TEST_KERNELS)'
+	@echo 'make test           lint, model, host ring, schedules, VM ring on stock and KASAN kernels, faults, canaries, fuzz, races'
+	@echo 'make deep           what takes longer: KCSAN and CFI kernels, long counts, mutants; after make test'
+	@echo 'make soak HOURS=n   goes on with new seeds and stops at the first failure'
+	@echo 'make mutants        20 deliberate breaks of the core, each of which a test must notice'
 	@echo 'make host           the host ring alone: plain, ASan+UBSan, TSan; a minute'
 	@echo 'make vm KERNEL=K    the VM ring on one kernel: $(ALL_KERNELS)'
 	@echo 'make conformance    a line per assertion, from the results of this commit'
 	@echo 'make bench          instructions per request, cancel, retain; memory per request'
-	@echo 'make lint           layers, shellcheck, clang-format, thread-safety analysis'
-	@echo 'make modules        kextbridge.ko for KDIR=<kernel headers> or KERNEL=K, into .build/<release>'
+	@echo 'make lint           all that can be said without running it: warnings, lock discipline, analysers, checkpatch, style'
+	@echo 'make modules        kextbridge.ko for KDIR=<kernel headers> or KERNEL=K, into .build/<release>; HOOKS=1: for tests'
 	@echo 'make userspace      libkextbridge, kextd, kextctl, into userspace/build'
 	@echo 'make install        user space and the SDK, into DESTDIR and PREFIX'
 	@echo 'make clean          all that was built; the cache stays'
@@ -58,6 +60,15 @@ run: deps
 
 test: test-deps
 	@scripts/test
+
+deep: test-deps
+	@scripts/test --deep
+
+soak: test-deps
+	@selftests/soak $(HOURS)
+
+mutants: test-deps
+	@scripts/test mutants
 
 host:
 	@$(MAKE) --no-print-directory -C selftests/host test
