@@ -7,11 +7,11 @@ KEXTBRIDGE_CXX := $(patsubst %clang,%clang++,$(subst clang-,clang++-,$(patsubst 
 
 # C++ gets Kbuild's own code generation flags for the object, so that mitigations, tracing and what objtool needs
 # come along on every kernel, and none of its C warnings. -pg must be among them, or no C++ function can be traced.
-cxx-keep := -f% -m% -O% -g% -pg --param% asan-% tsan-%
+cxx-keep := -f% -m% -O% -g% -pg --param% asan-% tsan-% -asan-% -tsan-% -sanitizer-coverage-%
 cxx-drop := -fplugin% -fsanitize=vptr% -fsanitize=function%
 cxx_flags = -Wp,-MMD,$(depfile) $(filter-out $(cxx-drop),$(filter $(cxx-keep),$(_c_flags) $(modkern_cflags))) \
 	-I$(KEXTBRIDGE_DIR)/shim/include $(cxxflags-y) -std=gnu++20 -nostdinc -ffreestanding \
-	-fno-exceptions -fno-rtti -fno-gnu-unique -Wall -Wextra -Wno-unused-parameter -Werror=return-type \
+	-fno-exceptions -fno-rtti $(if $(CONFIG_CC_IS_CLANG),,-fno-gnu-unique) -Wall -Wextra -Wno-unused-parameter -Werror=return-type \
 	$(if $(CONFIG_FRAME_WARN),-Wframe-larger-than=$(CONFIG_FRAME_WARN))
 
 quiet_cmd_cxx_o_cpp = CXX $(quiet_modtag)  $@

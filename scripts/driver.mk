@@ -62,6 +62,8 @@ $(error KDIR is "$(KDIR)": no kernel headers there)
 endif
 endif
 driver-release := $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' "$(KDIR)/include/generated/utsrelease.h" 2>/dev/null)
+# A kernel that clang has built gets its modules from the same clang.
+driver-llvm := $(shell sed -n 's/^CONFIG_CLANG_VERSION=\([1-9][0-9]*\)[0-9]\{4\}$$/LLVM=-\1/p' "$(KDIR)/include/config/auto.conf" 2>/dev/null)
 OUT ?= $(driver-src)/.build/$(driver-release)
 override OUT := $(abspath $(OUT))
 
@@ -126,7 +128,7 @@ modules:
 		"make -C $(KEXTBRIDGE) modules KDIR=$(KDIR)" >&2; exit 1; }
 	@mkdir -p "$(OUT)/glue" $(foreach s,$(driver-c),"$(OUT)/$(dir $(call driver-object,$(s)))") || { echo "cannot build in $(OUT): set OUT= to a folder that can be written" >&2; exit 1; }
 	@$(MAKE) --no-print-directory -f $(abspath $(firstword $(MAKEFILE_LIST))) driver-files OUT="$(OUT)"
-	@$(MAKE) --no-print-directory -C "$(KDIR)" M="$(OUT)" PAHOLE="$(KEXTBRIDGE)/scripts/pahole-nocxx" \
+	@$(MAKE) --no-print-directory -C "$(KDIR)" M="$(OUT)" PAHOLE="$(KEXTBRIDGE)/scripts/pahole-nocxx" $(driver-llvm) \
 		KBUILD_EXTRA_SYMBOLS="$(driver-symvers) $(EXTRA_SYMVERS)" modules
 
 .PHONY: driver-files
