@@ -113,9 +113,14 @@ struct holders {
 static int hold_burst(struct holders *holders, uint32_t tag)
 {
 	struct kbtest_call pairs = {.op = KBTEST_PAIRS, .load_tag = tag, .count = 1 + kb_random() % BURST};
-	int result = kb_call(holders->kb, &pairs);
+	int result = kb_kpi_retain(holders->kb, tag);
 
-	__atomic_add_fetch(&holders->operations, 2 * pairs.done, __ATOMIC_RELAXED);
+	if (result)
+		return result;
+	/* Whoever has decided to unload meanwhile must not come through. */
+	usleep(kb_random() % 2000);
+	result = kb_kpi_release(holders->kb, tag) ?: kb_call(holders->kb, &pairs);
+	__atomic_add_fetch(&holders->operations, 2 + 2 * pairs.done, __ATOMIC_RELAXED);
 	return result;
 }
 
@@ -162,7 +167,8 @@ TEST_F_TIMEOUT(chaos, T_149_retain_release_and_scan, 1800)
 	struct holders holders[2] = {};
 	uint64_t began = kb_now_ns(), autounloads = chaos_stat("autounloads");
 	struct kbtest_totals totals;
-	uint32_t wanted = chaos_count(100), finished = 0;
+	uint32_t wanted = chaos_count(100), finished = 0, asked = 0, unloaded = 0, in_use = 0;
+	int result;
 
 	ASSERT_EQ(0, kb_param_ms("autounload_delay_ms", 1));
 	ASSERT_EQ(0, kb_daemon(&self->kb));
@@ -173,8 +179,17 @@ TEST_F_TIMEOUT(chaos, T_149_retain_release_and_scan, 1800)
 		ASSERT_EQ(0, pthread_create(&holders[i].thread, NULL, hold_and_release, &holders[i]));
 	}
 	while (__atomic_load_n(&finished, __ATOMIC_ACQUIRE) < 2) {
-		EXPECT_EQ(0, chaos_delays());
-		kb_sleep_ms(100);
+		uint32_t tag = kb_tag(&self->kb, A);
+
+		if (asked % 8 == 0)
+			EXPECT_EQ(0, chaos_delays());
+		/* Somebody who cannot wait for the scan. */
+		result = kb_unload(self->kb.control, tag, 0);
+		asked++;
+		unloaded += !result;
+		in_use += result == kOSKextReturnInUse;
+		EXPECT_TRUE(!result || result == kOSKextReturnInUse || result == kOSKextReturnNotFound);
+		usleep(kb_random() % 20000);
 	}
 	for (int i = 0; i < 2; i++) {
 		pthread_join(holders[i].thread, NULL);
@@ -183,13 +198,14 @@ TEST_F_TIMEOUT(chaos, T_149_retain_release_and_scan, 1800)
 	autounloads = chaos_stat("autounloads") - autounloads;
 	ASSERT_TRUE(chaos_totals(&self->kb, &totals));
 	TH_LOG("%u operations in %.1f s: the scan was quicker %u times, a retain %u times; %" PRIu64
-	       " unloads by the scan, %u loads; stopped while retained %" PRIu64,
+	       " unloads by the scan, %u by a call, which was refused %u times; %u loads; stopped while retained %" PRIu64,
 	       holders[0].operations + holders[1].operations, (kb_now_ns() - began) / 1e9,
-	       holders[0].went + holders[1].went, holders[0].stayed + holders[1].stayed, autounloads, crew.loads,
-	       (uint64_t)totals.stops_retained);
+	       holders[0].went + holders[1].went, holders[0].stayed + holders[1].stayed, autounloads, unloaded, in_use,
+	       crew.loads, (uint64_t)totals.stops_retained);
 	EXPECT_GE(holders[0].operations + holders[1].operations, 2 * limit);
 	EXPECT_EQ(0, totals.stops_retained);
 	EXPECT_GE(autounloads, wanted);
+	EXPECT_GE(in_use, wanted);
 	EXPECT_GE(holders[0].stayed + holders[1].stayed, wanted);
 	/* It is idle now, or gone already: at last it goes. */
 	for (uint64_t until = kb_now_ns() + CAP_MS * 1000000ull; kb_is_loaded(A) && kb_now_ns() < until;)
@@ -300,7 +316,10 @@ TEST_F_TIMEOUT(chaos, T_062_unload_with_requests_in_flight, 1800)
 	for (int i = 0; i < 3; i++)
 		EXPECT_GE(outcome(lanes, LANES, i), rounds / 4);
 	EXPECT_TRUE(chaos_no_leaks());
-	/* And all of it can leave. */
+	/* The books of all these unloads; then all of it can leave. */
+	ASSERT_EQ(0, kb_teardown(&self->kb));
+	EXPECT_TRUE(chaos_balanced(self->live));
+	ASSERT_EQ(0, kb_setup(&self->kb, NULL));
 	EXPECT_EQ(0, chaos_rmmod_all(&self->kb));
 	ASSERT_EQ(0, kb_setup(&self->kb, NULL));
 }
@@ -379,6 +398,7 @@ TEST_F_TIMEOUT(chaos, T_070_release_in_its_own_callback, 1800)
 	struct lane lanes[LANES] = {
 		{.module = A}, {.module = B}, {.module = "kbtest_base"}, {.module = "kbtest_plain"}};
 	uint64_t began = kb_now_ns();
+	struct kbtest_totals totals;
 
 	ASSERT_EQ(0, kb_param_ms("autounload_delay_ms", 1));
 	ASSERT_EQ(0, kb_daemon(&self->kb));
@@ -394,6 +414,8 @@ TEST_F_TIMEOUT(chaos, T_070_release_in_its_own_callback, 1800)
 		EXPECT_EQ(NULL, lanes[i].failed)
 		TH_LOG("%s: %s: 0x%08x", lanes[i].module, lanes[i].failed, lanes[i].error);
 	}
+	ASSERT_TRUE(chaos_totals(&self->kb, &totals));
+	EXPECT_EQ(0, totals.stops_in_callback);
 	TH_LOG("%u unloads in %.1f s: %u by the scan, %u by a call, %u by rmmod", lanes_done(lanes, LANES),
 	       (kb_now_ns() - began) / 1e9, outcome(lanes, LANES, BY_SCAN), outcome(lanes, LANES, BY_CALL),
 	       outcome(lanes, LANES, BY_RMMOD));

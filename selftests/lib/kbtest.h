@@ -193,7 +193,8 @@ struct kbtest_totals {
 	__u64 cancelled;
 	__u64 unexpected; /* callbacks of KBTEST_LOG with a tag that was over already, or that nobody was told */
 	__u64 stops;
-	__u64 stops_retained; /* a kext was stopped, or was stopping, while the bench retained it */
+	__u64 stops_retained;    /* a kext was stopped, or was stopping, while the bench retained it */
+	__u64 stops_in_callback; /* its stop function began while a callback ran that calls the bench at both ends */
 };
 
 #define KBTEST_IOC_RESET _IO(0xb7, 0)                      /* no events, gates closed, plans empty */

@@ -78,7 +78,7 @@ static DEFINE_MUTEX(held_mutex); /* KBTEST_HOLD_MUTEX, KBTEST_DO_MUTEX */
 static atomic_t counts[KBTEST_COUNTS];
 
 static struct {
-	atomic64_t accepted, called_back, cancelled, unexpected, stops, stops_retained;
+	atomic64_t accepted, called_back, cancelled, unexpected, stops, stops_retained, stops_in_callback;
 } totals;
 
 /* ---- events and gates */
@@ -511,14 +511,23 @@ void kbtest_count(OSReturn result, void *context)
 }
 EXPORT_SYMBOL_GPL(kbtest_count);
 
-void kbtest_linger(void)
+void kbtest_begin(struct kbtest_kext *kext)
+{
+	atomic_inc(&kext->entry->running);
+}
+EXPORT_SYMBOL_GPL(kbtest_begin);
+
+void kbtest_linger(struct kbtest_kext *kext)
 {
 	u32 us = get_random_u32() % 512;
 
-	if (us & 1)
+	if (us < 64)
+		msleep(us);
+	else if (us & 1)
 		usleep_range(us, us + 50);
 	else
 		udelay(us / 4);
+	atomic_dec(&kext->entry->running);
 }
 EXPORT_SYMBOL_GPL(kbtest_linger);
 
@@ -597,6 +606,8 @@ kern_return_t kbtest_stop(struct kbtest_kext *kext)
 	atomic64_inc(&totals.stops);
 	if (atomic_read(&entry->held))
 		atomic64_inc(&totals.stops_retained);
+	if (atomic_read(&entry->running))
+		atomic64_inc(&totals.stops_in_callback);
 	add_event(entry, &event);
 
 	if (plan.flags & KBTEST_STOP_REQUEST)
@@ -752,6 +763,7 @@ static void take_totals(struct kbtest_totals *args)
 		.unexpected = atomic64_read(&totals.unexpected),
 		.stops = atomic64_read(&totals.stops),
 		.stops_retained = atomic64_read(&totals.stops_retained),
+		.stops_in_callback = atomic64_read(&totals.stops_in_callback),
 	};
 }
 

@@ -36,8 +36,9 @@ kern_return_t kbtest_stop(struct kbtest_kext *kext);
 void kbtest_log(struct kbtest_kext *kext, OSKextRequestTag tag, OSReturn result, const void *data, uint32_t length,
 		void *context);
 void kbtest_count(OSReturn result, void *context);
-/* For a callback that has let go of its kext: returns into the kext's text late. */
-void kbtest_linger(void);
+/* Around what a callback does that lets go of its kext: the second one returns into the kext's text late. */
+void kbtest_begin(struct kbtest_kext *kext);
+void kbtest_linger(struct kbtest_kext *kext);
 
 /* For kbtest_thread: a KBTEST_THREAD event; waits for the gate KBTEST_GATE_THREAD. */
 void kbtest_thread_event(struct kbtest_kext *kext, OSReturn result);

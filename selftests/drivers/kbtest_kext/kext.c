@@ -34,9 +34,11 @@ static void count_callback(OSKextRequestTag tag, OSReturn result, const void *da
 /* Not the last call of a function: the way back leads through our text, which may be on its way out. */
 static void release_callback(OSKextRequestTag tag, OSReturn result, const void *data, uint32_t length, void *context)
 {
-	OSReturn released = OSKextReleaseKextWithLoadTag(OSKextGetCurrentLoadTag());
+	OSReturn released;
 
-	kbtest_linger();
+	kbtest_begin(&self);
+	released = OSKextReleaseKextWithLoadTag(OSKextGetCurrentLoadTag());
+	kbtest_linger(&self);
 	kbtest_count(released ? released : result, context);
 	WRITE_ONCE(returns, returns + 1);
 }
