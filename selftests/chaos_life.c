@@ -189,7 +189,7 @@ TEST_F_TIMEOUT(chaos, T_149_retain_release_and_scan, 1800)
 		unloaded += !result;
 		in_use += result == kOSKextReturnInUse;
 		EXPECT_TRUE(!result || result == kOSKextReturnInUse || result == kOSKextReturnNotFound);
-		usleep(kb_random() % 20000);
+		usleep(kb_random() % 60000);
 	}
 	for (int i = 0; i < 2; i++) {
 		pthread_join(holders[i].thread, NULL);
@@ -491,6 +491,7 @@ static void *read_attributes(void *arg)
 			opener->error = errno;
 		if (fd >= 0)
 			close(fd);
+		usleep(kb_random() % 400);
 	}
 	return NULL;
 }
