@@ -55,9 +55,9 @@ using Table = std::span<const Op>;
 
 void run_program(Table table, const uint8_t *data, size_t size);
 
-// The byte that stands for an operation.
-uint8_t code(Table table, Op op);
-// Programs that go each ordinary way once.
+// The byte that stands for an operation; -1: the target has it not.
+int code(Table table, Op op);
+// Programs that go each ordinary way once, as far as the table has it.
 std::vector<std::string> program_seeds(Table table);
 
 } // namespace fuzz

@@ -9,13 +9,15 @@ namespace {
 class Program {
 	Table table_;
 	Seed seed_;
+	bool possible_ = true;
 
       public:
 	explicit Program(Table table, uint8_t counters = 0) : table_(table) { seed_.byte(counters); }
 
 	Program &op(Op op, std::initializer_list<uint8_t> operands = {})
 	{
-		seed_.byte(code(table_, op));
+		possible_ = possible_ && code(table_, op) >= 0;
+		seed_.byte(static_cast<uint8_t>(code(table_, op)));
 		for (uint8_t operand : operands)
 			seed_.byte(operand);
 		return *this;
@@ -32,7 +34,19 @@ class Program {
 	Program &fetch() { return op(Op::Exchange, {0, 12, 0, 4, 0}); }
 	Program &reply() { return op(Op::Exchange, {0, 13, 1, 0, 0, 20, 0, 0, 0}); }
 
-	std::string bytes() const { return seed_.bytes(); }
+	// By descriptor: which of program.cpp's files.
+	Program &reply_file(uint8_t which) { return op(Op::Exchange, {0, 13, 2, 0, 0, which, 4, 0}); }
+	Program &refuse() { return op(Op::Exchange, {0, 13, 0, 0, 200, 4, 0}); }
+	// As another kext, or of another version.
+	Program &load_as(uint8_t kext, uint8_t how, std::string_view text)
+	{
+		op(Op::KextLoad, {kext, how, static_cast<uint8_t>(text.size())});
+		seed_.text(text);
+		return *this;
+	}
+
+	// Nothing: the target has not all of its operations.
+	std::string bytes() const { return possible_ ? seed_.bytes() : std::string(); }
 };
 
 } // namespace
@@ -41,7 +55,7 @@ std::vector<std::string> program_seeds(Table table)
 {
 	auto program = [&](uint8_t counters = 0) { return Program(table, counters); };
 
-	return {
+	std::vector<std::string> all = {
 		program().open().load(0).kext_request(0).serve().bytes(),
 		program().open().load(0).kext_request(0).fetch().reply().bytes(),
 		program(1).open().load(0).kext_request(0).kext_request(0).fetch().reply().reply().bytes(),
@@ -92,7 +106,44 @@ std::vector<std::string> program_seeds(Table table)
 			.serve()
 			.result()
 			.bytes(),
+		program().open().load(0).kext_request(0).op(Op::KextCancelAll, {0}).bytes(),
+		program().open().load(0).kext_request(0).fetch().reply_file(0).bytes(),
+		program().open().load(0).kext_request(0).fetch().reply_file(3).reply_file(5).reply_file(4).bytes(),
+		// could not be deleted, and does not start again
+		program()
+			.open()
+			.load(0)
+			.op(Op::KextBehave, {0, 1})
+			.op(Op::Unload, {0, 0, 0, 0})
+			.fetch()
+			.refuse()
+			.op(Op::List, {0, 4, 0})
+			.bytes(),
+		program().open().load(0).load_as(1, 0xe1, "com.example.a").bytes(),
+		program()
+			.load_as(1, 0xe0, "1.2.3fc12")
+			.op(Op::KextRemove, {1, 255})
+			.load_as(1, 0xe0, "1.0d256")
+			.bytes(),
+		program()
+			.open()
+			.load(0)
+			.op(Op::Retain, {0, 0, 0, 0})
+			.op(Op::Release, {0, 0, 0, 0})
+			.op(Op::Clock, {5})
+			.serve()
+			.bytes(),
+		program()
+			.open()
+			.load(2)
+			.op(Op::KextRetain, {2})
+			.op(Op::KextRelease, {2})
+			.op(Op::KextRemove, {2, 0})
+			.bytes(),
 	};
+
+	std::erase(all, std::string());
+	return all;
 }
 
 } // namespace fuzz
