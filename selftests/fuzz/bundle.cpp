@@ -265,14 +265,14 @@ namespace fuzz {
 
 void run(const uint8_t *data, size_t size)
 {
-	// In memory, if there is such a place; gone with the process.
 	static const std::string home = [] {
-		std::string name = access("/dev/shm", W_OK) ? "/var/tmp/fuzz-bundle-XXXXXX" :
-							      "/dev/shm/fuzz-bundle-XXXXXX";
+		const char *given = getenv("FUZZ_SCRATCH");
+		std::string name = std::string(given ? given : ".") + "/fuzz-bundle-XXXXXX";
 
 		umask(022);
 		if (!mkdtemp(name.data()))
 			wrong("no folder to work in");
+		name = fs::canonical(name).string();
 		static std::string kept = name;
 		atexit([] { fs::remove_all(kept); });
 		return name;
