@@ -16,7 +16,10 @@ static void scan_now_locked() KEXTBRIDGE_REQUIRES(core.requests);
 
 static u64 autounload_delay_ns()
 {
-	return read_once(kextbridge_params.autounload_delay_ms) * kNanosecondsPerMs;
+	u32 delay = read_once(kextbridge_params.autounload_delay_ms);
+
+	// With 0 a scan that finds a busy kext would be due again at once, for ever.
+	return (delay ? delay : 1) * kNanosecondsPerMs;
 }
 
 int wait_done(Request &message, OSReturn *result)

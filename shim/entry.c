@@ -21,7 +21,8 @@ module_param_named(request_timeout_ms, kextbridge_params.request_timeout_ms, uin
 MODULE_PARM_DESC(request_timeout_ms,
 		 "deadline of a request that names none, from its issue, in ms; 0: none (default 120000)");
 module_param_named(autounload_delay_ms, kextbridge_params.autounload_delay_ms, uint, 0644);
-MODULE_PARM_DESC(autounload_delay_ms, "from a release to the scan that unloads idle kexts, in ms (default 60000)");
+MODULE_PARM_DESC(autounload_delay_ms,
+		 "from a release to the scan that unloads idle kexts, in ms, at least 1 (default 60000)");
 module_param_named(max_pending, kextbridge_params.max_pending, uint, 0644);
 MODULE_PARM_DESC(max_pending, "unfinished requests per kext (default 16384)");
 module_param_named(max_pending_per_file, kextbridge_params.max_pending_per_file, uint, 0644);

@@ -956,6 +956,25 @@ TEST_F(Oskext, T_130_not_before_the_delay)
 	EXPECT_EQ(kext.stops, 1);
 }
 
+// A scan that finds it busy comes again, but not at once: this would not end.
+TEST_F(Oskext, T_130_no_delay_is_a_millisecond)
+{
+	Daemon daemon;
+	Kext kext;
+
+	kextbridge_params.autounload_delay_ms = 0;
+	ASSERT_EQ(kext.insmod(), 0);
+	OSKextRequestTag tag = kext.must_request();
+
+	kext.retain();
+	kext.release();
+	fake::advance_ms(10);
+	EXPECT_EQ(kext.state(), host::started);
+	EXPECT_EQ(kext.cancel(tag), kOSReturnSuccess);
+	fake::advance_ms(2);
+	EXPECT_EQ(kext.stops, 1);
+}
+
 TEST_F(Oskext, T_131_three_retains)
 {
 	Daemon daemon;
