@@ -346,7 +346,7 @@ TEST_F(kext, T_141_release_without_retain)
 	EXPECT_EQ(kOSKextReturnInvalidArgument, kb_kpi_release(&self->kb, tag));
 }
 
-TEST_F(kext, T_142_a_million_retains)
+TEST_F_TIMEOUT(kext, T_142_a_million_retains, 120)
 {
 	struct kbtest_call call = {.op = KBTEST_RETAIN, .load_tag = kb_tag(&self->kb, A), .count = 1 << 20};
 	struct kextbridge_kext kext;
