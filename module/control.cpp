@@ -461,7 +461,7 @@ static int load(kextbridge_load &args) KEXTBRIDGE_EXCLUDES(core.requests)
 		return 0;
 	}
 	args.result = load_kext(identifier, args.identifier_size, &message);
-	if (args.result != kOSKextReturnDeferred || !wait)
+	if (!message || !wait)
 		return 0;
 	return wait_done(*message, &args.result);
 }

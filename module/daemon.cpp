@@ -265,7 +265,8 @@ static bool well_formed(const kextd_reply &reply)
 // A driver takes its payload at once; a program may leave it with us, so there is a limit to what it can pile up.
 static bool accept_payload_locked(Request &request, const Payload &payload) KEXTBRIDGE_REQUIRES(core.requests)
 {
-	if (!payload.length || request.owner->kext())
+	// Only a Resource, which has an owner, is answered with bytes.
+	if (!payload.length || request.owner->kext()) // NOLINT(clang-analyzer-core.CallAndMessage)
 		return true;
 	if (request.owner->held_bytes + payload.length > read_once(kextbridge_params.max_bytes_per_file)) {
 		core.stats.limited++;

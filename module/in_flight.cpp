@@ -168,6 +168,7 @@ static void leave_locked(Request &request, bool notice) KEXTBRIDGE_REQUIRES(core
 		break;
 	}
 	case State::Fetched: {
+		// The state says that there is a daemon. NOLINTNEXTLINE(clang-analyzer-core.NullDereference)
 		Session &session = *core.session;
 		bool was_full = session.full_locked();
 
@@ -195,6 +196,8 @@ static void leave_locked(Request &request, bool notice) KEXTBRIDGE_REQUIRES(core
 	}
 }
 
+// The end of an unload answers the loads that waited for it, and a load's answer nothing more: two deep on the stack.
+// NOLINTNEXTLINE(misc-no-recursion)
 void answer_locked(Request &request, s32 result, Payload payload, bool by_daemon)
 {
 	leave_locked(request, !by_daemon);
@@ -206,6 +209,7 @@ void answer_locked(Request &request, s32 result, Payload payload, bool by_daemon
 	changed_locked();
 	switch (request.kind) {
 	case Kind::Resource:
+		// It has an owner, as an unload has. NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage)
 		request.owner->answered.push_back(request);
 		request.owner->answered_locked();
 		break;
@@ -213,7 +217,7 @@ void answer_locked(Request &request, s32 result, Payload payload, bool by_daemon
 		load_answered_locked(request);
 		break;
 	case Kind::Unload:
-		request.owner->kext()->unload_answered_locked();
+		request.owner->kext()->unload_answered_locked(); // NOLINT(clang-analyzer-core.CallAndMessage)
 		break;
 	}
 }

@@ -75,6 +75,7 @@ OSReturn load_kext(const char *identifier, u32 length, Ref<Request> *message)
 	}
 }
 
+// answer_locked() says how deep. NOLINTNEXTLINE(misc-no-recursion)
 void release_loads_locked(const Kext &kext)
 {
 	Request *next;

@@ -196,6 +196,7 @@ void Kext::hand_over()
 	}
 }
 
+// answer_locked() says how deep. NOLINTNEXTLINE(misc-no-recursion)
 void Kext::unload_answered_locked()
 {
 	if (state != KextState::Gone) {
@@ -251,6 +252,7 @@ OSReturn Kext::restart()
 	return kOSKextReturnStartStopError;
 }
 
+// answer_locked() says how deep. NOLINTNEXTLINE(misc-no-recursion)
 void Kext::finish_unload_locked(OSReturn result)
 {
 	Request *message = unload;

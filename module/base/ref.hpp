@@ -13,6 +13,12 @@
 namespace kextbridge {
 
 template <typename T> class RefCounted {
+	// T alone may be one, and is not copied.
+	friend T;
+	RefCounted() { shim_kref_init(&refs_); }
+	RefCounted(const RefCounted &) = delete;
+	RefCounted &operator=(const RefCounted &) = delete;
+
 	kref refs_;
 
 	static void last_put(kref *refs)
@@ -22,13 +28,9 @@ template <typename T> class RefCounted {
 	}
 
       protected:
-	RefCounted() { shim_kref_init(&refs_); }
 	~RefCounted() = default;
 
       public:
-	RefCounted(const RefCounted &) = delete;
-	RefCounted &operator=(const RefCounted &) = delete;
-
 	void get() { shim_kref_get(&refs_); }
 	void put() { shim_kref_put(&refs_, last_put); }
 };
