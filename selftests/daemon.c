@@ -51,7 +51,7 @@ static void kill_daemon(pid_t pid)
 
 TEST_F(bare, T_080_request_waits_for_a_daemon)
 {
-	struct kbtest_request request = {A};
+	struct kbtest_request request = {.kext = A};
 	struct kextbridge_status status;
 	struct kbtest_event event;
 	struct kb_record record;
@@ -112,7 +112,7 @@ TEST_F(kext, T_082_hanging_daemon_costs_one_timeout)
 		ASSERT_EQ(0, kb_request_with(&self->kb, &request));
 	for (int i = 0; i < 5; i++)
 		FETCH(&records[i], "resource");
-	for (int i = 0; i < 5; i++) {
+	for (unsigned int i = 0; i < 5; i++) {
 		ASSERT_TRUE(kb_callback(&self->kb, &event));
 		EXPECT_EQ(kOSKextReturnTimeout, event.result);
 		EXPECT_EQ(i + 1, event.context);
@@ -194,7 +194,7 @@ TEST_F(bare, T_083_suspects_are_handed_out_alone_and_in_order)
 		FETCH(&record, names[i]);
 		ASSERT_EQ(0, kb_reply(self->kb.daemon, record.head.id, 0));
 	}
-	for (int i = 0; i < 5; i++) {
+	for (unsigned int i = 0; i < 5; i++) {
 		ASSERT_TRUE(kb_callback(&self->kb, &event));
 		EXPECT_EQ(i + 1, event.context);
 	}

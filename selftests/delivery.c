@@ -185,7 +185,7 @@ TEST_F(kext, T_047_a_thousand_callbacks_come_in_order)
 	while ((batch = answer_batch(self->kb.daemon)))
 		served += batch;
 	ASSERT_EQ(1000, served);
-	for (int i = 0; i < 1000; i++) {
+	for (unsigned int i = 0; i < 1000; i++) {
 		ASSERT_TRUE(kb_event(&self->kb, 0, &event, SOON_MS));
 		ASSERT_EQ(KBTEST_CALLBACK, event.type) TH_LOG("they overlap");
 		ASSERT_EQ(i + 1, event.context);
@@ -317,7 +317,7 @@ TEST_F(kext, T_053_callback_requests_again)
 	ASSERT_EQ(0, kb_serve(&server, self->kb.daemon));
 	ASSERT_EQ(0, kb_request_with(&self->kb, &request));
 	next = request.tag;
-	for (int i = 0; i <= 20; i++) {
+	for (unsigned int i = 0; i <= 20; i++) {
 		ASSERT_TRUE(kb_event(&self->kb, KBTEST_RETURN, &event, SOON_MS));
 		ASSERT_EQ(0, event.result);
 		ASSERT_EQ(100 + i, event.context);
@@ -335,7 +335,7 @@ TEST_F(kext, T_054_context_is_passed_through)
 	struct kbtest_event event;
 
 	ASSERT_EQ(0, kb_serve(&server, self->kb.daemon));
-	for (unsigned int i = 0; i < sizeof(contexts) / sizeof(contexts[0]); i++) {
+	for (unsigned int i = 0; i < ARRAY_SIZE(contexts); i++) {
 		ASSERT_EQ(0, kb_request(&self->kb, A, "x", contexts[i], NULL));
 		ASSERT_TRUE(kb_callback(&self->kb, &event));
 		EXPECT_EQ(contexts[i], event.context);
@@ -350,7 +350,7 @@ TEST_F(kext, T_055_error_with_data)
 	struct kbtest_event event;
 	struct kb_record record;
 
-	for (unsigned int i = 0; i < sizeof(results) / sizeof(results[0]); i++) {
+	for (unsigned int i = 0; i < ARRAY_SIZE(results); i++) {
 		ASSERT_EQ(0, kb_request(&self->kb, A, "x", 1, NULL));
 		FETCH(&record, "x");
 		ASSERT_EQ(0, kb_reply_data(self->kb.daemon, record.head.id, results[i], "data", 4));

@@ -381,8 +381,8 @@ static int put(const char *path, const char *text)
 }
 
 /*
- * The system is frozen and thawed while processes wait in each call that waits, for a daemon that is frozen as well, and
- * while others are at work. A refusal is an error of the write.
+ * The system is frozen and thawed while processes wait in each call that waits, for a daemon that is frozen as well,
+ * and while others are at work. A refusal is an error of the write.
  */
 TEST_F(kext, freezing_with_waits_in_every_call)
 {
@@ -413,9 +413,9 @@ TEST_F(kext, freezing_with_waits_in_every_call)
 		case WORK:
 			for (;;) {
 				int own = open("/dev/kextbridge", O_RDWR | O_CLOEXEC);
+				struct kextbridge_request held = {.flags = KEXTBRIDGE_REQUEST_HOLD};
 
-				if (own < 0 ||
-				    ask(own, &(struct kextbridge_request){.flags = KEXTBRIDGE_REQUEST_HOLD}, "work"))
+				if (own < 0 || ask(own, &held, "work"))
 					_exit(1);
 				close(own);
 			}

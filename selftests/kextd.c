@@ -244,7 +244,7 @@ TEST_F(kextd, T_044_names_that_lead_outside)
 	ASSERT_EQ(0, symlink("../../..", RESOURCES "/link-folder"));
 	ASSERT_EQ(0, symlink(KEXTS "/secret", RESOURCES "/link-absolute"));
 	ASSERT_EQ(0, symlink("../../Info.plist", RESOURCES "/folder/link-up"));
-	for (unsigned int i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+	for (unsigned int i = 0; i < ARRAY_SIZE(names); i++) {
 		GET(names[i], &event);
 		EXPECT_TRUE(event.result == kOSKextReturnInvalidArgument || event.result == kOSKextReturnNotFound ||
 			    event.result == kOSKextReturnAuthentication)
@@ -284,7 +284,7 @@ TEST_F_TIMEOUT(kextd, T_083_kextd_is_killed, 60)
 {
 	struct kbtest_request request = {A, .identifier = KB_STRING(ID_A), .name = KB_STRING("mine"), .context = 1};
 	struct kbtest_event event;
-	int asked = 0, answered = 0;
+	unsigned int asked = 0, answered = 0;
 
 	ASSERT_EQ(0, make_text(RESOURCES "/mine", "x"));
 	for (int i = 0; i < 5; i++) {

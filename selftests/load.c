@@ -124,7 +124,7 @@ TEST_F(kext, T_105_no_identifier)
 /* Loaded and not started: its start function failed when it could not be deleted. */
 TEST_F(kext, T_106_loaded_kext_is_started_by_the_caller)
 {
-	struct kbtest_plan refuse = {A, .start_result = 5}, obey = {A};
+	struct kbtest_plan refuse = {.kext = A, .start_result = 5}, obey = {.kext = A};
 	struct kextbridge_kext kext;
 	struct kb_unload unload;
 	struct kb_record record;

@@ -201,7 +201,7 @@ TEST_F(kext, T_036_long_names)
 TEST_F(kext, T_036_longest_names_of_all)
 {
 	static char text[4097];
-	struct kbtest_request longest = {A};
+	struct kbtest_request longest = {.kext = A};
 	struct kb_record record;
 
 	ASSERT_EQ(0, kb_param("max_name", "100000"));

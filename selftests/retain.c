@@ -197,7 +197,7 @@ TEST_F(kext, T_132_kext_that_never_retained_stays)
 
 TEST_F(kext, T_133_refused_autounload_is_tried_again)
 {
-	struct kbtest_plan refuse = {A, .stop_result = 5}, obey = {A};
+	struct kbtest_plan refuse = {.kext = A, .stop_result = 5}, obey = {.kext = A};
 	struct kbtest_event event;
 
 	ASSERT_EQ(0, kb_param_ms("autounload_delay_ms", DELAY_MS));

@@ -123,7 +123,7 @@ TEST_F(kext, T_087_replies_from_two_threads)
 	struct kb_record record;
 
 	pthread_barrier_init(&barrier, NULL, 2);
-	for (int i = 0; i < 500; i++) {
+	for (unsigned int i = 0; i < 500; i++) {
 		struct twin twins[2];
 		pthread_t thread;
 

@@ -65,8 +65,8 @@ static u64 next_random(void)
 }
 
 /*
- * Sleeps only where the core may sleep: elsewhere an RCU-tasks grace period must go on waiting for the driver that called
- * us, as it would without the delay.
+ * Sleeps only where the core may sleep: elsewhere an RCU-tasks grace period must go on waiting for the driver that
+ * called us, as it would without the delay.
  */
 static void delay(enum test_point point, u64 random, unsigned int longest)
 {

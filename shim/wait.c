@@ -39,12 +39,13 @@ int shim_wait_event_interruptible_exclusive(struct wait_queue_head *wq, bool (*c
 
 int shim_wait_event_killable(struct wait_queue_head *wq, bool (*condition)(void *arg), void *arg)
 {
-	/* Freezable: a sleeper who waits for user space, which is frozen too, must not keep the system from suspending. */
+	/* Freezable: who waits for user space, which is frozen too, must not keep the system from suspending. */
 	return wait_event_state(*wq, looked(condition, arg), (TASK_KILLABLE | TASK_FREEZABLE));
 }
 
 bool shim_waitqueue_active(struct wait_queue_head *wq)
 {
+	/* ORDER: the lock that the caller and the sleeper's condition share; module/base/wait.hpp. */
 	return waitqueue_active(wq);
 }
 

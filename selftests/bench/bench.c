@@ -218,7 +218,8 @@ static pid_t start_daemon(bool floor, struct answer answer)
 	pid_t pid;
 
 	memset((void *)report, 0, sizeof(*report));
-	if (pipe2(ready, O_CLOEXEC) || (pid = fork()) < 0)
+	pid = pipe2(ready, O_CLOEXEC) ? -1 : fork();
+	if (pid < 0)
 		fail("cannot start a daemon: %m");
 	if (!pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -426,7 +427,8 @@ static void measure_pipe(void)
 	double start = 0;
 	pid_t pid;
 
-	if (pipe(there) || pipe(back) || (pid = fork()) < 0)
+	pid = pipe(there) || pipe(back) ? -1 : fork();
+	if (pid < 0)
 		fail("pipe: %m");
 	if (!pid) {
 		close(there[1]);

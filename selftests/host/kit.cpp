@@ -216,7 +216,7 @@ void Kext::run_callback(OSKextRequestTag tag, OSReturn result, const void *data,
 		call.data = std::string(static_cast<const char *>(data), length);
 	if (on_callback && !closing_)
 		on_callback(call);
-	if (data && memcmp(data, call.data->data(), length))
+	if (call.data && memcmp(data, call.data->data(), length) != 0)
 		fake::bug("the payload changed during the callback");
 	std::lock_guard lock(mutex_);
 
@@ -721,7 +721,7 @@ u32 rounds(u32 plain)
 #elif defined(__SANITIZE_ADDRESS__)
 	plain /= 6;
 #endif
-	plain = static_cast<u32>(plain * (factor ? atof(factor) : 1));
+	plain = static_cast<u32>(plain * (factor ? strtod(factor, nullptr) : 1));
 	return plain ? plain : 1;
 }
 
@@ -792,7 +792,7 @@ class Watchdog : public testing::EmptyTestEventListener {
 		snprintf(name_, sizeof(name_), "%s.%s", test.test_suite_name(), test.name());
 		fake::set_test_name(name_);
 		signal(SIGALRM, expired);
-		alarm(limit ? static_cast<unsigned int>(atoi(limit)) : 60);
+		alarm(limit ? static_cast<unsigned int>(strtoul(limit, nullptr, 10)) : 60);
 	}
 
 	void OnTestEnd(const testing::TestInfo &) override { alarm(0); }

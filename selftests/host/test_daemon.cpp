@@ -619,7 +619,7 @@ TEST_F(Oskext, exchange_efault_puts_back_in_order)
 	ASSERT_EQ(kext.insmod(), 0);
 	for (int i = 0; i < 5; i++)
 		tags.push_back(kext.must_request("0123456"));
-	u32 record = sizeof(kextd_request) + ((strlen(kext.info.name) + 1 + 8 + 7) & ~7u);
+	size_t record = sizeof(kextd_request) + ((strlen(kext.info.name) + 1 + 8 + 7) & ~7u);
 	fake::add_bad_range(reinterpret_cast<char *>(buffer.data()) + 3 * record, 8);
 	kextd_exchange args{};
 	args.size = sizeof(args);
@@ -646,7 +646,7 @@ TEST_F(Oskext, exchange_efault_in_a_later_batch)
 	ASSERT_EQ(kext.insmod(), 0);
 	for (int i = 0; i < 20; i++)
 		tags.push_back(kext.must_request("0123456"));
-	u32 record = sizeof(kextd_request) + ((strlen(kext.info.name) + 1 + 8 + 7) & ~7u);
+	size_t record = sizeof(kextd_request) + ((strlen(kext.info.name) + 1 + 8 + 7) & ~7u);
 	fake::add_bad_range(reinterpret_cast<char *>(buffer.data()) + 17 * record, 8);
 	kextd_exchange args{};
 	args.size = sizeof(args);

@@ -430,10 +430,8 @@ TEST_F(Oskext, T_162_identifiers)
 		EXPECT_EQ(kext.insmod(), 0);
 		EXPECT_EQ(control.list().at(0).identifier, longest);
 	}
-	for (const char *bad : {"with blank", "with/slash", "with\"quote", "with\\backslash",
-				"with\x01"
-				"control",
-				"with\xc3\xa4umlaut"}) {
+	for (const char *bad :
+	     {"with blank", "with/slash", "with\"quote", "with\\backslash", "with\001control", "with\xc3\xa4umlaut"}) {
 		Kext kext(bad);
 
 		EXPECT_EQ(kext.insmod(), -SHIM_EINVAL) << bad;

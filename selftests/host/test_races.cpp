@@ -831,7 +831,7 @@ TEST_F(Races, list_against_failing_loads)
 
 		while (!stop) {
 			for (const kextbridge_kext &entry : control.list()) {
-				if (strcmp(entry.identifier, "com.example.same"))
+				if (strcmp(entry.identifier, "com.example.same") != 0)
 					fake::bug("a kext that is none");
 			}
 		}

@@ -370,7 +370,7 @@ TEST_F(Oskext, T_041_empty_resource)
 
 	ASSERT_EQ(kext.insmod(), 0);
 	kext.must_request();
-	EXPECT_EQ(daemon.reply(daemon.fetch_one().id, 0, std::string_view("", 0)), kOSReturnSuccess);
+	EXPECT_EQ(daemon.reply(daemon.fetch_one().id, 0, std::string_view("")), kOSReturnSuccess);
 	kext.must_request();
 	file empty;
 	int fd = fake::install_fd(empty);

@@ -265,7 +265,7 @@ TEST_F(StateTable, answered_cancel)
 TEST_F(StateTable, answered_deadline)
 {
 	make_answered();
-	fake::jump_ms(timeout_ms * 2);
+	fake::jump_ms(u64{timeout_ms} * 2);
 	EXPECT_EQ(state(), host::answered);
 	let_go();
 	expect_one_call(kOSReturnSuccess, std::string(5000, 'p'));
@@ -343,7 +343,7 @@ TEST_F(StateTable, finished_cancel)
 TEST_F(StateTable, finished_deadline)
 {
 	make_finished();
-	fake::jump_ms(timeout_ms * 2);
+	fake::jump_ms(u64{timeout_ms} * 2);
 	EXPECT_EQ(state(), host::finished);
 	let_go();
 	EXPECT_EQ(kext_->call_count(), 1u);

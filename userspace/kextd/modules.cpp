@@ -134,7 +134,7 @@ bool has_alias(const kmod_module *module, const std::string &alias)
 std::vector<std::string> module_files(int folder)
 {
 	std::vector<std::string> names;
-	const int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const int fd = folder >= 0 ? openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	DIR *directory = fd >= 0 ? fdopendir(fd) : nullptr;
 	if (!directory) {
 		if (fd >= 0)
@@ -200,7 +200,9 @@ class CarriedModule {
 				continue;
 			/* The path is safe to use again: all of it can be changed by root alone. */
 			kmod_module *raw = nullptr;
-			if (kmod_module_new_from_path(context_, (path + "/" + name).c_str(), &raw) < 0)
+			std::string module_path = path;
+			module_path.append("/").append(name);
+			if (kmod_module_new_from_path(context_, module_path.c_str(), &raw) < 0)
 				continue;
 			const Module module(raw);
 			if (has_alias(raw, alias_)) {

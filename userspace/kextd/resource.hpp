@@ -34,7 +34,7 @@ struct Answer {
 };
 
 /* Payloads up to this length are handed over as bytes, longer ones as a file. */
-constexpr uint64_t longest_inline = 64 * 1024;
+constexpr uint64_t longest_inline = 64u << 10;
 
 struct Query {
 	std::string_view identifier;

@@ -17,8 +17,8 @@ using std::chrono::microseconds;
 using std::chrono::steady_clock;
 
 constexpr uint32_t fetch_at_once = 64;
-constexpr size_t first_buffer = 64 * 1024;
-constexpr size_t longest_buffer = 64 * 1024 * 1024;
+constexpr size_t first_buffer = 64u << 10;
+constexpr size_t longest_buffer = 64u << 20;
 constexpr unsigned most_module_threads = 16;
 
 /* When answers are handed in although more are to come. */

@@ -164,11 +164,10 @@ static struct slot *get_slot(struct kbtest_entry *entry)
 	spin_lock(&slots_lock);
 	for (slot = slots; slot < slots + MAX_SLOTS && slot->refs; slot++)
 		;
-	if (slot < slots + MAX_SLOTS) {
+	if (slot < slots + MAX_SLOTS)
 		*slot = (struct slot){.refs = 2, .entry = entry, .tag = NOT_WRITTEN, .requester = current};
-	} else {
+	else
 		slot = NULL;
-	}
 	spin_unlock(&slots_lock);
 	return slot;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A kext that lets itself go: a thread of its own releases the last retain and lingers in the kext's text. The stop
- * function, which may run before the release has returned, waits for the thread, as that of every kext with threads must.
+ * function, which may run before the release has returned, waits for the thread, as that of every kext with threads
+ * must.
  */
 #include <linux/delay.h>
 #include <linux/kthread.h>

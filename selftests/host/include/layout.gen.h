@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The fake's counterpart of what Kbuild generates from shim/layout.c: sizes of fake_shim.cpp's objects (it checks them),
- * and constants with the kernel's values. */
+/*
+ * The fake's counterpart of what Kbuild generates from shim/layout.c: sizes of fake_shim.cpp's objects (it checks
+ * them), and constants with the kernel's values.
+ */
 #ifndef _HOST_LAYOUT_GEN_H
 #define _HOST_LAYOUT_GEN_H
 
