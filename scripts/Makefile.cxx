@@ -10,8 +10,8 @@ KEXTBRIDGE_CXX := $(patsubst %clang,%clang++,$(subst clang-,clang++-,$(patsubst 
 cxx-keep := -f% -m% -O% -g% -pg --param% asan-% tsan-% -asan-% -tsan-% -sanitizer-coverage-%
 cxx-drop := -fplugin% -fsanitize=vptr% -fsanitize=function%
 cxx_flags = -Wp,-MMD,$(depfile) $(filter-out $(cxx-drop),$(filter $(cxx-keep),$(_c_flags) $(modkern_cflags))) \
-	-I$(KEXTBRIDGE_DIR)/shim/include $(cxxflags-y) -std=gnu++20 -nostdinc -ffreestanding \
-	-fno-exceptions -fno-rtti $(if $(CONFIG_CC_IS_CLANG),,-fno-gnu-unique) -Wall -Wextra -Wno-unused-parameter -Werror=return-type \
+	-I$(KEXTBRIDGE_DIR)/shim/include -std=gnu++20 -nostdinc -ffreestanding \
+	-fno-exceptions -fno-rtti $(if $(CONFIG_CC_IS_CLANG),,-fno-gnu-unique) -Wall -Wextra -Werror=return-type $(cxxflags-y) \
 	$(if $(CONFIG_FRAME_WARN),-Wframe-larger-than=$(CONFIG_FRAME_WARN))
 
 quiet_cmd_cxx_o_cpp = CXX $(quiet_modtag)  $@

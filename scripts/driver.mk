@@ -86,7 +86,8 @@ KEXTBRIDGE_DIR := $(KEXTBRIDGE)
 obj-m := $(DRIVER).o
 $(DRIVER)-y := glue/kext.o$(foreach s,$(driver-c), $(call driver-object,$(s)).o)$(if $(driver-cxx), glue/unit.o)
 ccflags-y := -I$(KEXTBRIDGE)/shim/include $(CPPFLAGS)
-cxxflags-y := -DKEXTBRIDGE_FREESTANDING $(CPPFLAGS)
+# A callback need not use all that it is given.
+cxxflags-y := -DKEXTBRIDGE_FREESTANDING -Wno-unused-parameter $(CPPFLAGS)
 include $(KEXTBRIDGE)/scripts/Makefile.cxx
 targets += glue/unit.o
 endef
