@@ -6,6 +6,7 @@
 
 #include "chardev.h"
 #include "shim/entry.h"
+#include "test.h"
 
 struct kextbridge_params kextbridge_params = {
 	.request_timeout_ms = 120000,
@@ -67,10 +68,16 @@ static int __init kextbridge_init(void)
 	int err = kextbridge_core_init_c();
 
 	if (err)
-		return err;
+		goto failed;
 	err = chardev_init();
 	if (err)
-		kextbridge_core_exit_c();
+		goto no_devices;
+	return 0;
+
+no_devices:
+	kextbridge_core_exit_c();
+failed:
+	kextbridge_test_exit();
 	return err;
 }
 
@@ -78,6 +85,7 @@ static void __exit kextbridge_exit(void)
 {
 	chardev_exit();
 	kextbridge_core_exit_c();
+	kextbridge_test_exit();
 }
 
 module_init(kextbridge_init);

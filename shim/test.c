@@ -2,7 +2,6 @@
 /* The test build's hooks; see test.h. */
 #include <linux/atomic.h>
 #include <linux/delay.h>
-#include <linux/kcov.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/preempt.h>
@@ -22,10 +21,6 @@ MODULE_PARM_DESC(chaos_points, "test build: which points, a bit each in the orde
 static ulong chaos_seed = 1;
 module_param(chaos_seed, ulong, 0644);
 MODULE_PARM_DESC(chaos_seed, "test build: of the delays (default 1)");
-
-static unsigned int kcov_handle;
-module_param(kcov_handle, uint, 0644);
-MODULE_PARM_DESC(kcov_handle, "test build: KCOV common handle for workers; 0: none (default 0)");
 
 static atomic_long_t passes;
 static atomic_long_t live_allocations;
@@ -91,20 +86,6 @@ void kextbridge_test_point(enum test_point point)
 		return;
 	atomic_long_inc(&delays[point]);
 	delay(point, random >> 16, longest);
-}
-
-void kextbridge_test_work_begin(void)
-{
-	unsigned int handle = READ_ONCE(kcov_handle);
-
-	if (handle)
-		kcov_remote_start_common(handle);
-}
-
-void kextbridge_test_work_end(void)
-{
-	/* Without a start it does nothing. */
-	kcov_remote_stop();
 }
 
 void *kextbridge_test_allocated(void *p)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Hooks of the test build (make modules HOOKS=1): delays at the points where races are decided, coverage of what runs
- * on workers, a count of what is allocated. In the build that users get they are nothing; scripts/check-ko looks.
+ * Hooks of the test build (make modules HOOKS=1): delays at the points where races are decided, coverage
+ * (coverage.c), a count of what is allocated. In the build that users get they are nothing; scripts/check-ko looks.
  */
 #ifndef _SHIM_TEST_H
 #define _SHIM_TEST_H
@@ -27,21 +27,19 @@ enum test_point {
 #ifdef KEXTBRIDGE_TEST
 /* CONTEXT: any; where the core may sleep it may too. */
 void kextbridge_test_point(enum test_point point);
-/* What a worker runs between these is covered for who has enabled KCOV with the handle of the parameter kcov_handle. */
-void kextbridge_test_work_begin(void);
-void kextbridge_test_work_end(void);
 /* Returns p. Each that is not null is one more, or one less, of the parameter live_allocations. */
 void *kextbridge_test_allocated(void *p);
 void kextbridge_test_freed(const void *p);
+/* The last thing that module exit, or an init that failed, does. */
+void kextbridge_test_exit(void);
 #else
 static inline void kextbridge_test_point(enum test_point point) {}
-static inline void kextbridge_test_work_begin(void) {}
-static inline void kextbridge_test_work_end(void) {}
 static inline void *kextbridge_test_allocated(void *p)
 {
 	return p;
 }
 static inline void kextbridge_test_freed(const void *p) {}
+static inline void kextbridge_test_exit(void) {}
 #endif
 
 #endif

@@ -8,19 +8,15 @@
 
 static void shim_work_fn(struct work_struct *work)
 {
-	kextbridge_test_work_begin();
 	kextbridge_test_point(TEST_WORK);
 	kextbridge_work_c(work);
-	kextbridge_test_work_end();
 	kextbridge_test_point(TEST_WORK_END);
 }
 
 static void shim_delayed_work_fn(struct work_struct *work)
 {
-	kextbridge_test_work_begin();
 	kextbridge_test_point(TEST_WORK);
 	kextbridge_delayed_work_c(to_delayed_work(work));
-	kextbridge_test_work_end();
 	kextbridge_test_point(TEST_WORK_END);
 }
 
