@@ -97,7 +97,8 @@ const char *kb_program_dir(void)
 int kb_insmod_with(const char *module, const char *parameters)
 {
 	static const char *const folders[] = {"", "drivers/"};
-	char path[4200];
+	const char *coverage = getenv("KB_COVERAGE");
+	char path[4200], args[256] = "";
 	int fd = -1, err;
 
 	for (int i = 0; i < 2 && fd < 0; i++) {
@@ -106,7 +107,9 @@ int kb_insmod_with(const char *module, const char *parameters)
 	}
 	if (fd < 0)
 		return trouble(errno, path);
-	err = syscall(SYS_finit_module, fd, parameters, 0) < 0 ? errno : 0;
+	if (coverage && !strcmp(module, "kextbridge"))
+		snprintf(args, sizeof(args), "%s coverage_file=%s", parameters, coverage);
+	err = syscall(SYS_finit_module, fd, *args ? args : parameters, 0) < 0 ? errno : 0;
 	close(fd);
 	return err;
 }

@@ -50,7 +50,8 @@ uint32_t kb_random(void);
 
 /* ---- modules and parameters */
 
-int kb_insmod(const char *module); /* from the program's folder, or drivers/ there; 0 or an errno */
+/* From the program's folder, or drivers/ there; 0 or an errno. $KB_COVERAGE: the coverage_file of kextbridge. */
+int kb_insmod(const char *module);
 int kb_insmod_with(const char *module, const char *parameters);
 int kb_rmmod(const char *module); /* delete_module with O_NONBLOCK */
 bool kb_is_loaded(const char *module);
