@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The driver's side, through the bench: its kexts request, cancel, retain, release and load with what they are given,
+ * are loaded and unloaded, refuse to start and to stop. The bench itself is not under test: what would hang or crash it
+ * is not asked of it. All kexts here have the same code, so that a stale callback is one of the kext that came after.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "fuzz.h"
+
+static const char *const kexts[] = {"kbtest_a", "kbtest_b", "kbtest_plain", "kbtest_twin"};
+static const char *const refused[] = {"kbtest_id64", "kbtest_version"}; /* these cannot be loaded */
+
+const char *fuzz_kext(uint32_t op)
+{
+	return kexts[op % 16 < 8 ? 0 : op % 4];
+}
+
+uint32_t kext_of_identifier(const char *identifier, const char **module)
+{
+	for (uint32_t i = 0; i < 3; i++)
+		if (!strcmp(identifier + strlen("com.example."), kexts[i])) {
+			*module = kexts[i];
+			return 1;
+		}
+	return 0;
+}
+
+/* As any_string(), for the bench, which wants an end. */
+static uint64_t any_text(uint32_t op, bool identifier, char room[4096 + 1])
+{
+	static const uint32_t lengths[] = {0, 1, 31, 255, 1022, 1023, 1024, 1025, 3071, 3072, 3073, 4096};
+	uint32_t length;
+
+	if (often(op, 220)) {
+		uint64_t text = any_string(op & 0xffffff00, identifier, &length);
+
+		return text;
+	}
+	length = lengths[pick(op, 12)];
+	memset(room, 'k', length);
+	room[length] = 0;
+	return KB_STRING(room);
+}
+
+int make_driver_request(const struct call *call)
+{
+	static const uint32_t callbacks[] = {KBTEST_NULL, KBTEST_HEAP, KBTEST_STACK,
+					     KBTEST_USER, KBTEST_DATA, KBTEST_KERNEL};
+	static char identifier[4097], name[4097];
+	uint32_t tags[4] = {};
+	struct kbtest_request args = {
+		.identifier = any_text(call->op[1], true, identifier),
+		.name = any_text(call->op[2], false, name),
+		.context = call->op[3] % KBTEST_COUNTS,
+		.tags = KB_STRING(tags),
+		.callback = often(call->op[4], 200) ? KBTEST_COUNT :
+			    often(call->op[4], 215) ? KBTEST_LOG :
+						      callbacks[pick(call->op[4], 6)],
+		.count = 1 + call->op[5] % 3,
+		.timeout_ms = any_timeout(call->op[6]),
+		.max_length = often(call->op[7], 180) ? 0 : any_length(call->op[7]),
+		.ms = call->op[3] >> 16 & 3,
+		.chain = call->op[3] >> 18 & 3,
+		.other = any_tag(call->op[5], true),
+	};
+	int err;
+
+	if (args.callback == KBTEST_LOG)
+		args.flags = (call->op[0] >> 8) & (KBTEST_DO_SLEEP | KBTEST_DO_CANCEL_OWN | KBTEST_DO_CANCEL |
+						   KBTEST_DO_REQUEST | KBTEST_DO_ALLOC | KBTEST_DO_WAIT);
+	if (often(call->op[0] >> 16, 3))
+		args.flags |= KBTEST_NO_IDENTIFIER;
+	if (often(call->op[0] >> 16, 6))
+		args.flags |= KBTEST_NO_NAME;
+	if (often(call->op[0] >> 16, 12))
+		args.flags |= KBTEST_NO_TAG;
+	snprintf(args.kext, sizeof(args.kext), "%s", fuzz_kext(call->op[0]));
+	err = call_ioctl(bench, KBTEST_IOC_REQUEST, (uintptr_t)&args);
+	if (err)
+		return err;
+	if (!args.result && args.tag && !(args.flags & KBTEST_NO_TAG))
+		for (uint32_t i = 0; i < args.count; i++)
+			ring_add(&shared->kext_tags, tags[i]);
+	return args.result;
+}
+
+int make_driver_cancel(const struct call *call)
+{
+	struct kbtest_cancel args = {
+		.context = 0x5a5a5a5a5a5a5a5aull,
+		.tag = any_tag(call->op[0], call->op[1] % 16 != 0),
+		.flags = (call->op[2] % 4 ? 0 : KBTEST_CANCEL_NO_OUT) | (call->op[3] % 4 ? 0 : KBTEST_CANCEL_NOWAIT),
+	};
+	int err;
+
+	snprintf(args.kext, sizeof(args.kext), "%s", fuzz_kext(call->op[4]));
+	err = call_ioctl(bench, KBTEST_IOC_CANCEL, (uintptr_t)&args);
+	if (err)
+		return err;
+	/* A context that was given back is one that was given in; a refused cancel gives none. */
+	if (!(args.flags & KBTEST_CANCEL_NO_OUT) &&
+	    (args.result ? args.context != 0x5a5a5a5a5a5a5a5aull : args.context > 2 * KBTEST_COUNTS))
+		failed("cancel of %#x: result %#x, context %#llx", args.tag, args.result,
+		       (unsigned long long)args.context);
+	return args.result;
+}
+
+int make_driver_cancel_all(const struct call *call)
+{
+	struct kbtest_cancel args = {.flags = KBTEST_CANCEL_ALL};
+
+	snprintf(args.kext, sizeof(args.kext), "%s", fuzz_kext(call->op[0]));
+	return call_ioctl(bench, KBTEST_IOC_CANCEL, (uintptr_t)&args);
+}
+
+static int bench_call(uint32_t op, uint32_t load_tag, uint32_t count, uint64_t identifier)
+{
+	struct kbtest_call args = {.op = op, .load_tag = load_tag, .count = count, .identifier = identifier};
+	int err = call_ioctl(bench, KBTEST_IOC_CALL, (uintptr_t)&args);
+
+	return err ? err : args.result;
+}
+
+int make_driver_retain(const struct call *call)
+{
+	return bench_call(KBTEST_RETAIN, any_load_tag(call->op[0]), 1 + call->op[1] % 3, 0);
+}
+
+int make_driver_release(const struct call *call)
+{
+	uint32_t op = call->op[2] % 4 ? KBTEST_RELEASE : KBTEST_PAIRS;
+
+	return bench_call(op, any_load_tag(call->op[0]), 1 + call->op[1] % 4, 0);
+}
+
+int make_driver_load(const struct call *call)
+{
+	static char identifier[4097];
+
+	return bench_call(KBTEST_LOAD, 0, 0, call->op[0] % 32 ? any_text(call->op[1], true, identifier) : 0);
+}
+
+/* What start and stop will do: mostly all is well. */
+int make_plan(const struct call *call)
+{
+	struct kbtest_plan args = {
+		.flags = call->op[1] & call->op[2] & call->op[6] &
+			 (KBTEST_START_WAIT | KBTEST_START_RETAIN | KBTEST_START_LOAD | KBTEST_START_INIT_TEXT |
+			  KBTEST_STOP_WAIT | KBTEST_STOP_REQUEST | KBTEST_STOP_RETAIN),
+		.start_requests = call->op[3] % 4 ? 0 : call->op[3] >> 8 & 7,
+		.start_result = call->op[4] % 4 ? 0 : 5,
+		.stop_result = call->op[5] % 4 ? 0 : 5,
+	};
+
+	snprintf(args.kext, sizeof(args.kext), "%s", fuzz_kext(call->op[0]));
+	/* The bench believes that a kext that refuses to stop stays; this one cannot. */
+	if (!strcmp(args.kext, "kbtest_plain"))
+		args.stop_result = 0;
+	return call_ioctl(bench, KBTEST_IOC_PLAN, (uintptr_t)&args);
+}
+
+int make_bench(const struct call *call)
+{
+	struct kbtest_kext_info info = {};
+	int err;
+
+	switch (call->op[0] % 8) {
+	case 0:
+		return call_ioctl(bench, KBTEST_IOC_GATES, call->op[1] % 2 ? ~0u : 0);
+	case 1:
+		return call->op[1] % 64 ? SKIPPED : call_ioctl(bench, KBTEST_IOC_RESET, 0);
+	default:
+		snprintf(info.kext, sizeof(info.kext), "%s", fuzz_kext(call->op[1]));
+		err = call_ioctl(bench, KBTEST_IOC_KEXT, (uintptr_t)&info);
+		if (!err && info.load_tag)
+			ring_add(&shared->load_tags, info.load_tag);
+		return err;
+	}
+}
+
+int make_insmod(const struct call *call)
+{
+	const char *module = fuzz_kext(call->op[1]);
+
+	if (random_next() % 16 == 0)
+		module = refused[call->op[1] % 2];
+	else if (kb_is_loaded(module) && random_next() % 256) /* which takes its time to be found out */
+		return SKIPPED;
+	return kb_insmod(module);
+}
+
+int make_rmmod(const struct call *call)
+{
+	return kb_rmmod(call->op[0] % 8 ? fuzz_kext(call->op[1]) : call->op[1] % 2 ? "kextbridge" : "kbtest");
+}
+
+int make_param(const struct call *call)
+{
+	static const struct {
+		const char *name, *values[6];
+	} params[] = {
+		{"request_timeout_ms", {"200", "1000", "5", "1", "60000", "4294967295"}},
+		{"autounload_delay_ms", {"0", "1", "20", "200", "1000", "60000"}},
+		{"max_pending", {"0", "1", "3", "50", "16384", "16384"}},
+		{"max_pending_per_file", {"0", "1", "3", "50", "1024", "1024"}},
+		{"max_reply_bytes", {"0", "1", "100", "70000", "1000000", "4000000"}},
+		{"max_bytes_per_file", {"0", "1", "1000", "100000", "4000000", "4000000"}},
+		{"max_name", {"0", "1", "63", "1023", "3072", "4294967295"}},
+		{"strict_cancel", {"Y", "N", "N", "N", "y", "maybe"}},
+		{"unload_result", {"timeout", "stopping", "timeout\n", "stopping\n", "", "both"}},
+		{"chaos_permille", {"0", "0", "0", "1", "0", "5"}},
+	};
+	/* Mostly the values at the end, with which work can go on. */
+	uint32_t which = pick(call->op[0], 10), value = often(call->op[1], 100) ? pick(call->op[1], 6) :
+							which > 6               ? 1 :
+										  4;
+	char path[128];
+	ssize_t written;
+	int fd, err;
+
+	snprintf(path, sizeof(path), "/sys/module/kextbridge/parameters/%s", params[which].name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno;
+	written = write(fd, params[which].values[value], strlen(params[which].values[value]));
+	err = written < 0 ? errno : 0;
+	close(fd);
+	return err;
+}
+
+int make_stats(const struct call *call)
+{
+	static const char *const paths[] = {"/sys/class/misc/kextbridge/stats",
+					    "/sys/module/kextbridge/parameters/unload_result",
+					    "/sys/module/kextbridge/parameters/live_allocations"};
+	char text[4096];
+	ssize_t length;
+	int fd = open(paths[call->op[0] % 3], O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return errno;
+	length = read(fd, text, sizeof(text));
+	close(fd);
+	if (length > 0 && memchr(text, 0x5a, length))
+		failed("%s: has a byte 0x5a", paths[call->op[0] % 3]);
+	return length < 0 ? errno : 0;
+}
+
+/* Events on and off, and those of them that there are as text. */
+int make_trace(const struct call *call)
+{
+	static const char enable[] = "/sys/kernel/tracing/events/kextbridge/enable";
+	bool read_them = call->op[0] % 4 == 0;
+	int fd = open(read_them ? "/sys/kernel/tracing/trace_pipe" : enable,
+		      (read_them ? O_RDONLY : O_WRONLY) | O_NONBLOCK | O_CLOEXEC);
+	char text[4096];
+	ssize_t length;
+	int err;
+
+	if (fd < 0)
+		return errno;
+	length = read_them ? read(fd, text, sizeof(text)) : write(fd, call->op[1] % 4 ? "0" : "1", 1);
+	err = length < 0 ? errno : 0;
+	close(fd);
+	return err;
+}
