@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The fake's counterpart of what Kbuild generates from shim/layout.c: sizes of fake_shim.cpp's objects (it checks
+ * The fake's counterpart of what Kbuild generates from shim/layout.c: sizes of the fake's objects (fake_*.cpp check
  * them), and constants with the kernel's values.
  */
 #ifndef _HOST_LAYOUT_GEN_H
