@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// A kext's life: unload, load, autounload, removal by hand, and what can go wrong with each. A request is under way, so
+// that there is something to flush.
+#include "scenarios.hpp"
+
+namespace schedules {
+
+namespace {
+
+bool vetoed; // once
+bool start_failed;
+
+OSReturn stop_may_refuse()
+{
+	if (!vetoed && choose(2, "stop refuses"))
+		vetoed = true;
+	else
+		return kOSReturnSuccess;
+	return kOSKextReturnInUse;
+}
+
+// The first start is insmod's.
+OSReturn start_may_fail()
+{
+	if (!start_failed && kexts[0].starts && choose(2, "start fails"))
+		start_failed = true;
+	else
+		return kOSReturnSuccess;
+	return kOSKextReturnInternalError;
+}
+
+void server(int slot)
+{
+	fibers[slot].task.process = &daemons[0].process;
+	serve(daemons[0]);
+}
+
+void second_server(int slot)
+{
+	fibers[slot].task.process = &daemons[1].process;
+	step("waits for the other daemon's death", "", [](const void *) { return daemons[0].process.gone.load(); });
+	if (open_daemon(daemons[1]))
+		fake::bug("the second daemon cannot open");
+	serve(daemons[1]);
+}
+
+void killer(int)
+{
+	kill_daemon(daemons[0]);
+}
+
+void unloader(int)
+{
+	OSReturn result = program_tag_call(programs[0], KEXTBRIDGE_IOC_UNLOAD, kexts[0].load_tag);
+
+	if (!result && kexts[0].module.state == module::Live && !kexts[0].starts)
+		fake::bug("an unload succeeded, and the module is still there");
+}
+
+void loader(int)
+{
+	static const char name[] = "com.example.k0";
+	kextbridge_load args{};
+
+	args.size = sizeof(args);
+	args.flags = KEXTBRIDGE_LOAD_WAIT;
+	args.identifier = fake::user(name);
+	args.identifier_size = sizeof(name) - 1;
+	long err = program_call(programs[1], KEXTBRIDGE_IOC_LOAD, &args);
+
+	if (err)
+		fake::bug("a load failed with %ld", err);
+	say("load: 0x%08x", args.result);
+}
+
+void retainer(int)
+{
+	u32 tag = kexts[0].load_tag;
+
+	if (program_tag_call(programs[1], KEXTBRIDGE_IOC_RETAIN, tag))
+		return;
+	if (program_tag_call(programs[1], KEXTBRIDGE_IOC_RELEASE, tag))
+		fake::bug("a release after a retain was refused");
+}
+
+void clock(int)
+{
+	for (int i = 0; i < 2; i++)
+		tick();
+}
+
+void remover(int)
+{
+	rmmod(0, false);
+}
+
+void remover_by_force(int)
+{
+	rmmod(0, true);
+}
+
+void start_life(u32 flags, bool with_request)
+{
+	load_core();
+	kexts[0].stop = stop_may_refuse;
+	kexts[0].start = start_may_fail;
+	insmod(0, flags);
+	if (with_request)
+		request(0, 0);
+	open_daemon(daemons[0]);
+	open_program(programs[0]);
+	open_program(programs[1]);
+	spawn("daemon", server, true);
+}
+
+} // namespace
+
+void life_unload()
+{
+	start_life(0, true);
+	spawn("unloader", unloader);
+	spawn("loader", loader);
+	run_all();
+	unload_core();
+}
+
+void life_scan()
+{
+	start_life(0, false);
+	spawn("retainer", retainer);
+	spawn("clock", clock, true);
+	spawn("unloader", unloader);
+	run_all();
+	unload_core();
+}
+
+void life_death()
+{
+	start_life(0, true);
+	spawn("unloader", unloader);
+	spawn("killer", killer);
+	spawn("daemon 2", second_server, true);
+	run_all();
+	unload_core();
+}
+
+void life_force()
+{
+	start_life(0, true);
+	spawn("unloader", unloader);
+	spawn("rmmod -f", remover_by_force);
+	run_all();
+	unload_core();
+}
+
+void life_plain()
+{
+	start_life(KEXTBRIDGE_KEXT_PLAIN_RMMOD, true);
+	spawn("retainer", retainer);
+	spawn("rmmod", remover);
+	run_all();
+	unload_core();
+}
+
+void life_plain_unload()
+{
+	start_life(KEXTBRIDGE_KEXT_PLAIN_RMMOD, true);
+	spawn("unloader", unloader);
+	spawn("rmmod", remover);
+	run_all();
+	unload_core();
+}
+
+// A program waits for a load while the kext that it names leaves, and the daemon dies over it.
+void life_load_death()
+{
+	start_life(0, false);
+	spawn("unloader", unloader);
+	spawn("loader", loader);
+	spawn("killer", killer);
+	spawn("daemon 2", second_server, true);
+	run_all();
+	unload_core();
+}
+
+// The owner is unloaded while its request is being made, with the lock dropped for the table's memory.
+void life_request()
+{
+	static constexpr auto submit = [](int) { request(0, 0); };
+
+	start_life(0, false);
+	kexts[0].stop = [] {
+		step("waits for its threads", "", [](const void *) { return !fibers[3].live; });
+		return kOSReturnSuccess;
+	};
+	fake::xa_always_allocates(true);
+	spawn("unloader", unloader);
+	spawn("submitter", submit);
+	run_all();
+	fake::xa_always_allocates(false);
+	unload_core();
+}
+
+} // namespace schedules
