@@ -26,6 +26,10 @@
 
 #include "scenario.hpp"
 
+#if SCHEDULES_ASAN
+#include <sanitizer/common_interface_defs.h>
+#endif
+
 using namespace schedules;
 
 namespace {
@@ -169,14 +173,12 @@ int print_schedule(char *to, size_t size)
 	Explorer &e = *explorer;
 	int at = snprintf(to, size, "%s", e.scenario->name);
 
-
 	for (u32 i = 0; i < e.depth && at < static_cast<int>(size) - 24; i++)
 		if (e.path[i].next > 1)
 			at += snprintf(to + at, size - static_cast<size_t>(at), " %u:%u", e.path[i].number,
 				       e.path[i].next - 1);
 	for (u32 i = 0; i < e.given_count && at < static_cast<int>(size) - 24; i++)
-		at += snprintf(to + at, size - static_cast<size_t>(at), " %u:%u", e.given[i].number,
-			       e.given[i].option);
+		at += snprintf(to + at, size - static_cast<size_t>(at), " %u:%u", e.given[i].number, e.given[i].option);
 	return at;
 }
 
@@ -195,7 +197,7 @@ void report_failure(const char *message)
 void on_fault(int signal)
 {
 	report_failure(signal == SIGSEGV || signal == SIGBUS ? "it crashed: memory that nobody has" :
-		       signal == SIGABRT		     ? "it ended by itself" :
+		       signal == SIGABRT                     ? "it ended by itself" :
 							       "it crashed");
 	_exit(1);
 }
@@ -214,6 +216,13 @@ void on_tick(int)
 	}
 }
 
+#if SCHEDULES_ASAN
+void on_sanitizer()
+{
+	report_failure("a sanitizer's report, above");
+}
+#endif
+
 void watch()
 {
 	constexpr size_t size = 64 << 10;
@@ -229,6 +238,9 @@ void watch()
 	for (int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT})
 		if (!SCHEDULES_ASAN || signal == SIGABRT)
 			sigaction(signal, &action, nullptr);
+#if SCHEDULES_ASAN
+	__sanitizer_set_death_callback(on_sanitizer);
+#endif
 	action.sa_handler = on_tick;
 	sigaction(SIGVTALRM, &action, nullptr);
 	setitimer(ITIMER_VIRTUAL, &timer, nullptr);
@@ -358,7 +370,8 @@ int explore(double limit, u64 most)
 			return 1;
 		}
 		e.schedules++;
-		if ((most && e.schedules >= most) || (limit > 0 && !(e.schedules & 1023) && cpu_seconds() - e.begun > limit))
+		if ((most && e.schedules >= most) ||
+		    (limit > 0 && !(e.schedules & 1023) && cpu_seconds() - e.begun > limit))
 			return 2;
 		if (!backtrack())
 			return 0;

@@ -507,9 +507,9 @@ bool Poll::woken()
 void Poll::wait()
 {
 	running().task.sleeping = true;
-	step("polls", "", [](const void *poll) {
-		return const_cast<Poll *>(static_cast<const Poll *>(poll))->woken();
-	}, this);
+	step(
+		"polls", "",
+		[](const void *poll) { return const_cast<Poll *>(static_cast<const Poll *>(poll))->woken(); }, this);
 	running().task.sleeping = false;
 }
 
@@ -649,7 +649,8 @@ extern "C" void *shim_xa_find(struct xarray *xa, unsigned long *index, unsigned 
 		step("xa_find", array(xa).name);
 	Xarray &found = array(xa);
 
-	for (Xarray::Entry *at = at_or_after(found, *index); at < found.entries + found.count && at->index <= max; at++) {
+	for (Xarray::Entry *at = at_or_after(found, *index); at < found.entries + found.count && at->index <= max;
+	     at++) {
 		if (visible(at->entry)) {
 			*index = at->index;
 			return at->entry;

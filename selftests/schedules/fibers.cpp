@@ -137,7 +137,6 @@ static void switch_to(void **save, int slot)
 	arrive();
 }
 
-
 // ---- who is next
 
 static void deadlock()
@@ -258,6 +257,9 @@ Fiber &spawn(int slot, const char *name, void (*body)(int slot), bool background
 
 	if (fiber.live)
 		fake::bug("%s: its slot is taken by %s", name, fiber.name);
+#if SCHEDULES_ASAN
+	__asan_unpoison_memory_region(stack_top(slot) - kStackBytes, kStackBytes); // of one that ended, or never began
+#endif
 	fiber.name = name;
 	fiber.body = body;
 	fiber.live = true;
@@ -346,6 +348,9 @@ static void arena_give_back(void *p)
 	if (block->state != kBlockLive)
 		fake::bug("memory is given back that nobody has");
 	block->state = kBlockFreed;
+#if SCHEDULES_ASAN
+	__asan_unpoison_memory_region(p, block->size); // it is longer than what was asked for
+#endif
 	memset(p, kFreedByte, block->size);
 #if SCHEDULES_ASAN
 	__asan_poison_memory_region(p, block->size);
@@ -384,7 +389,8 @@ static void first_fiber(int)
 void prepare_memory()
 {
 	auto map = [](size_t size, int address) {
-		void *p = mmap(reinterpret_cast<void *>(static_cast<size_t>(address) << 28), size, PROT_READ | PROT_WRITE,
+		void *p = mmap(reinterpret_cast<void *>(static_cast<size_t>(address) << 28), size,
+			       PROT_READ | PROT_WRITE,
 			       MAP_PRIVATE | MAP_ANONYMOUS | (SCHEDULES_ASAN ? 0 : MAP_FIXED_NOREPLACE), -1, 0);
 
 		if (p == MAP_FAILED) {
@@ -542,8 +548,7 @@ void bug(const char *format, ...)
 {
 	va_list arguments;
 	char *message = exchange->message;
-	int at = snprintf(message, sizeof(exchange->message), "%s: ",
-			  running_slot() >= 0 ? running().name : "nobody");
+	int at = snprintf(message, sizeof(exchange->message), "%s: ", running_slot() >= 0 ? running().name : "nobody");
 
 	va_start(arguments, format);
 	vsnprintf(message + at, sizeof(exchange->message) - static_cast<size_t>(at), format, arguments);

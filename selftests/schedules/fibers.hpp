@@ -90,7 +90,7 @@ struct Exchange {
 	bool all_choices; // ask also where only one of the options can be afforded
 	u64 progress;
 	u64 end_state; // when run_all() was over
-	void *stack; // the explorer's own
+	void *stack;   // the explorer's own
 	size_t stack_size;
 };
 extern Exchange *exchange;

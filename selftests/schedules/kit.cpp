@@ -345,7 +345,8 @@ void kill_daemon(Daemon &daemon)
 	for (Fiber &fiber : fibers)
 		if (fiber.live && fiber.task.process == &daemon.process)
 			set_signal(fiber, true);
-	step("its threads leave", "", [](const void *d) { return !static_cast<const Daemon *>(d)->calls; }, &daemon);
+	step(
+		"its threads leave", "", [](const void *d) { return !static_cast<const Daemon *>(d)->calls; }, &daemon);
 	close_daemon(daemon);
 }
 
@@ -421,7 +422,8 @@ static void stop_daemon(Daemon &daemon)
 	for (Fiber &fiber : fibers)
 		if (fiber.live && fiber.task.process == &daemon.process)
 			set_signal(fiber, true);
-	step("its threads leave", "", [](const void *d) { return !static_cast<const Daemon *>(d)->calls; }, &daemon);
+	step(
+		"its threads leave", "", [](const void *d) { return !static_cast<const Daemon *>(d)->calls; }, &daemon);
 	close_daemon(daemon);
 }
 

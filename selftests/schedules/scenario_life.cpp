@@ -83,6 +83,20 @@ void retainer(int)
 		fake::bug("a release after a retain was refused");
 }
 
+// Retained again before the work that drops the module's reference has looked.
+void retainer_again(int slot)
+{
+	u32 tag = kexts[0].load_tag;
+
+	retainer(slot);
+	if (program_tag_call(programs[1], KEXTBRIDGE_IOC_RETAIN, tag))
+		return;
+	step("has retained it");
+	if (!kexts[0].loaded || kexts[0].module.state != module::Live)
+		fake::bug("a kext goes although it is retained");
+	program_tag_call(programs[1], KEXTBRIDGE_IOC_RELEASE, tag);
+}
+
 void clock(int)
 {
 	for (int i = 0; i < 2; i++)
@@ -156,8 +170,35 @@ void life_force()
 void life_plain()
 {
 	start_life(KEXTBRIDGE_KEXT_PLAIN_RMMOD, true);
-	spawn("retainer", retainer);
+	spawn("retainer", retainer_again);
 	spawn("rmmod", remover);
+	run_all();
+	unload_core();
+}
+
+// A thread of the kext gives the last reference back, and is still in the kext's code then.
+void life_plain_release()
+{
+	static constexpr auto release = [](int) {
+		enter_text(0);
+		if (OSKextReleaseKextWithLoadTag(kexts[0].load_tag))
+			fake::bug("a release after a retain was refused");
+		step("is on its way out");
+		if (!kexts[0].loaded)
+			fake::bug("runs code of a module that is gone");
+		leave_text();
+	};
+	static constexpr auto remove = [](int) {
+		step("waits until it is not used", "", [](const void *) { return kexts[0].module.refs == 1; });
+		rmmod(0, false);
+	};
+
+	load_core();
+	insmod(0, KEXTBRIDGE_KEXT_PLAIN_RMMOD);
+	if (OSKextRetainKextWithLoadTag(kexts[0].load_tag))
+		fake::bug("a retain was refused");
+	spawn("own thread", release);
+	spawn("rmmod", remove);
 	run_all();
 	unload_core();
 }
@@ -179,6 +220,30 @@ void life_load_death()
 	spawn("loader", loader);
 	spawn("killer", killer);
 	spawn("daemon 2", second_server, true);
+	run_all();
+	unload_core();
+}
+
+// The start function makes the request, and may fail: then nobody is called back.
+void life_start()
+{
+	static constexpr auto load = [](int) {
+		if (insmod(0))
+			asked[0].accepted = false; // the context is the driver's again
+	};
+	static constexpr auto start = [] {
+		request(0, 0);
+		step("has made its request");
+		return choose(2, "start fails") ? kOSKextReturnInternalError : kOSReturnSuccess;
+	};
+
+	load_core();
+	kexts[0].start = start;
+	open_daemon(daemons[0]);
+	open_program(programs[0]);
+	spawn("insmod", load);
+	spawn("daemon", server, true);
+	spawn("clock", clock, true);
 	run_all();
 	unload_core();
 }

@@ -91,8 +91,7 @@ void sleeper(int)
 		fake::bug("a program's request failed");
 	{
 		fake::Poll poll;
-		unsigned int ready =
-			kextbridge_control_poll_c(&programs[0].file, programs[0].data, poll.table());
+		unsigned int ready = kextbridge_control_poll_c(&programs[0].file, programs[0].data, poll.table());
 
 		while (!(ready & SHIM_EPOLLIN)) {
 			poll.wait();

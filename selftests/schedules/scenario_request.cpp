@@ -6,6 +6,8 @@ namespace schedules {
 
 namespace {
 
+u8 ticks;
+
 void submitter(int)
 {
 	request(0, 0);
@@ -26,7 +28,7 @@ void canceller(int)
 void clock(int)
 {
 	// An idle kext whose delete fails is tried again for ever: time has to end.
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < ticks; i++)
 		tick();
 }
 
@@ -82,9 +84,8 @@ void retainer(int)
 // Its own threads must have left its code when stop returns: the driver's part.
 OSReturn stop_waits_for_threads()
 {
-	step("waits for its threads", "", [](const void *) {
-		return !fibers[1].live && !(fibers[2].live && fibers[2].body == canceller);
-	});
+	step("waits for its threads", "",
+	     [](const void *) { return !fibers[1].live && !(fibers[2].live && fibers[2].body == canceller); });
 	return kOSReturnSuccess;
 }
 
@@ -98,6 +99,9 @@ void request_scenario(unsigned int actors)
 	spawn("submitter", submitter);
 	if (actors & kCancel)
 		spawn("canceller", canceller);
+	// One is enough for the request's deadline or the unload's; a scan comes after a release.
+	ticks = actors & kRetain ? 2 : 1;
+	daemons[0].delete_refused = daemons[1].delete_refused = true; // no: scenario_life.cpp
 	if (actors & kClock)
 		spawn("clock", clock, true);
 	if (actors & kDaemon) {

@@ -62,6 +62,7 @@ void cancel_the_other(Asked &request)
 	int other = &request == &asked[0];
 
 	note_order(request);
+	cancel(0, !other); // itself: waiting would be for ever
 	if (asked_tag_known(other) && !asked[other].cancels && !asked[other].callbacks)
 		cancel(0, other);
 }

@@ -28,8 +28,10 @@ void life_death();
 void life_force();
 void life_plain();
 void life_plain_unload();
+void life_plain_release();
 void life_load_death();
 void life_request();
+void life_start();
 
 void program_cancel();
 void program_close();
@@ -37,6 +39,7 @@ void program_poll();
 
 void wake_signal();
 void wake_cancel();
+void wake_next();
 void wake_fault();
 void wake_suspect();
 
