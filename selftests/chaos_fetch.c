@@ -173,7 +173,7 @@ static int stall_round(struct stall *stall, enum ending ending, uint32_t *timed_
 	if (ending == FAILED_ASLEEP && live) {
 		err = pthread_create(&stall->sleeper, NULL, asleep, stall);
 		for (int i = 0; i < 200 && (!stall->sleeper_tid || !sleeps(stall->sleeper_tid)); i++)
-			sched_yield();
+			usleep(100);
 		*slept += sleeps(stall->sleeper_tid);
 	}
 	if (ending == CLOSED)
