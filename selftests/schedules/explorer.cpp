@@ -26,10 +26,6 @@
 
 #include "scenario.hpp"
 
-#if SCHEDULES_ASAN
-#include <sanitizer/common_interface_defs.h>
-#endif
-
 using namespace schedules;
 
 namespace {
@@ -191,14 +187,18 @@ void report_failure(const char *message)
 	printf("%s: FAILED after %llu schedules, %.1f s: %s\n", explorer->scenario->name, explorer->schedules + 1,
 	       cpu_seconds() - explorer->begun, message);
 	printf("  selftests/schedules/run --replay '%s'\n", line);
-	fflush(stdout);
+	fflush(nullptr);
 }
 
 void on_fault(int signal)
 {
-	report_failure(signal == SIGSEGV || signal == SIGBUS ? "it crashed: memory that nobody has" :
-		       signal == SIGABRT                     ? "it ended by itself" :
-							       "it crashed");
+	bool memory = signal == SIGSEGV || signal == SIGBUS;
+
+	// run sets abort_on_error, so that a sanitizer comes here after its report.
+	report_failure(memory            ? "it crashed: memory that nobody has" :
+		       signal != SIGABRT ? "it crashed" :
+		       SCHEDULES_ASAN    ? "a sanitizer's report, above" :
+					   "it ended by itself");
 	_exit(1);
 }
 
@@ -216,13 +216,6 @@ void on_tick(int)
 	}
 }
 
-#if SCHEDULES_ASAN
-void on_sanitizer()
-{
-	report_failure("a sanitizer's report, above");
-}
-#endif
-
 void watch()
 {
 	constexpr size_t size = 64 << 10;
@@ -238,9 +231,6 @@ void watch()
 	for (int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT})
 		if (!SCHEDULES_ASAN || signal == SIGABRT)
 			sigaction(signal, &action, nullptr);
-#if SCHEDULES_ASAN
-	__sanitizer_set_death_callback(on_sanitizer);
-#endif
 	action.sa_handler = on_tick;
 	sigaction(SIGVTALRM, &action, nullptr);
 	setitimer(ITIMER_VIRTUAL, &timer, nullptr);
@@ -447,9 +437,8 @@ bool parse_schedule(const char *text)
 
 int usage()
 {
-	fputs("usage: schedules --list | --explore NAME BOUND [--no-prune] [--replays] [--limit SECONDS] [--most SCHEDULES]\n"
-	      "       | --replay 'NAME CHOICE:OPTION...' [--quiet]\n",
-	      stderr);
+	puts("usage: schedules --list | --explore NAME BOUND [--no-prune] [--replays] [--limit SECONDS] [--most SCHEDULES]\n"
+	     "       | --replay 'NAME CHOICE:OPTION...' [--quiet]");
 	return 2;
 }
 
@@ -457,14 +446,13 @@ int usage()
 
 int main(int argc, char **argv)
 {
-	explorer = map<Explorer>(1);
+	explorer = reinterpret_cast<Explorer *>(map_at(1027, sizeof(Explorer)));
 	Explorer &e = *explorer;
 	double limit = 0;
 	u64 most = 0;
 	bool trace = true;
 
 	prepare_memory();
-	setvbuf(stdout, map<char>(1 << 16), _IOFBF, 1 << 16);
 	e.begun = cpu_seconds();
 	e.prune = true;
 	e.replays = SCHEDULES_ASAN;
@@ -514,6 +502,6 @@ int main(int argc, char **argv)
 		printf("%s: bound %d, %llu schedules (%llu of them cut), %llu states, depth %llu, %llu ends %016llx, %.1f s, %s\n",
 		       e.scenario->name, e.bound, e.schedules, e.cut, e.visited_count, e.deepest, e.ends_count,
 		       e.ends_sum, seconds, status ? "NOT COMPLETE" : "complete");
-	fflush(stdout);
+	fflush(nullptr);
 	return status;
 }

@@ -311,11 +311,13 @@ void say(const char *format, ...)
 
 	if (!exchange->trace)
 		return;
-	printf("%5u  %-12s ", exchange->choices, current >= 0 ? running().name : "-");
+	char text[400];
+
 	va_start(arguments, format);
-	vprintf(format, arguments);
+	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
-	putchar('\n');
+	// Nothing that names stdout: its address would be part of the state, and is another one each time.
+	printf("%5u  %-12s %s\n", exchange->choices, current >= 0 ? running().name : "-", text);
 }
 
 // ---- memory: an arena for each fiber, so that an address does not depend on what others have allocated; nothing is
@@ -386,24 +388,26 @@ static void first_fiber(int)
 	check_freed_memory();
 }
 
+static char *pristine; // .data and .bss as they were before the first start
+
+char *map_at(int place, size_t size)
+{
+	void *p = mmap(reinterpret_cast<void *>(static_cast<size_t>(place) << 28), size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | (SCHEDULES_ASAN ? 0 : MAP_FIXED_NOREPLACE), -1, 0);
+
+	if (p == MAP_FAILED) {
+		perror("schedules: mmap");
+		exit(2);
+	}
+	return static_cast<char *>(p);
+}
+
 void prepare_memory()
 {
-	auto map = [](size_t size, int address) {
-		void *p = mmap(reinterpret_cast<void *>(static_cast<size_t>(address) << 28), size,
-			       PROT_READ | PROT_WRITE,
-			       MAP_PRIVATE | MAP_ANONYMOUS | (SCHEDULES_ASAN ? 0 : MAP_FIXED_NOREPLACE), -1, 0);
-
-		if (p == MAP_FAILED) {
-			perror("mmap");
-			exit(2);
-		}
-		return static_cast<char *>(p);
-	};
-
-	// At the same place each time: a schedule that is replayed sees the same addresses.
-	stacks = map(kSlots * kStackBytes, 1024);
-	arenas = map(kSlots * kArenaBytes, 1025);
-	exchange = reinterpret_cast<Exchange *>(map(sizeof(Exchange) + sizeof(void *), 1026));
+	stacks = map_at(1024, kSlots * kStackBytes);
+	arenas = map_at(1025, kSlots * kArenaBytes);
+	exchange = reinterpret_cast<Exchange *>(map_at(1026, sizeof(Exchange) + sizeof(void *)));
+	pristine = map_at(1028, static_cast<size_t>(_end - __data_start));
 	explorer_sp = reinterpret_cast<void **>(exchange + 1);
 	pthread_attr_t attributes;
 	void *stack;
@@ -413,8 +417,6 @@ void prepare_memory()
 	exchange->stack = stack;
 	pthread_attr_destroy(&attributes);
 }
-
-static char *pristine; // .data and .bss as they were before the first start
 
 static SCHEDULES_RAW void copy_raw(char *to, const char *from, size_t size)
 {
@@ -430,8 +432,8 @@ void start(void (*scenario)())
 {
 	size_t size = static_cast<size_t>(_end - __data_start);
 
-	if (!pristine) {
-		pristine = static_cast<char *>(malloc(size));
+	if (!exchange->started) {
+		exchange->started = true;
 		copy_raw(pristine, __data_start, size);
 	}
 	copy_raw(__data_start, pristine, size);

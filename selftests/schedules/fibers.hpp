@@ -88,6 +88,7 @@ struct Exchange {
 	int budget;
 	bool trace;
 	bool all_choices; // ask also where only one of the options can be afforded
+	bool started;
 	u64 progress;
 	u64 end_state; // when run_all() was over
 	void *stack;   // the explorer's own
@@ -98,6 +99,8 @@ extern Exchange *exchange;
 void start(void (*scenario)()); // fresh memory, fiber 0 about to run
 void resume(int slot);          // until the next choice or the end
 void prepare_memory();
+// Zeros at the same address in each run of the program: a state looks the same in each, and so does a schedule.
+char *map_at(int place, size_t size);
 SCHEDULES_RAW u64 hash_state();
 size_t state_bytes();
 size_t save_state(char *to); // bytes written

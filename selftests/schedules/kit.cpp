@@ -433,9 +433,17 @@ void unload_core()
 		stop_daemon(daemon);
 	for (Program &program : programs)
 		close_program(program);
-	for (int number = 0; number < kKexts; number++)
-		if (kexts[number].loaded && rmmod(number, true))
+	for (int number = 0; number < kKexts; number++) {
+		Kext &kext = kexts[number];
+
+		if (!kext.loaded)
+			continue;
+		if (kext.module.state == module::Live && kext.module.refs < 2 &&
+		    !(kext.flags & KEXTBRIDGE_KEXT_PLAIN_RMMOD))
+			fake::bug("a kext without its base reference");
+		if (rmmod(number, true))
 			fake::bug("a module cannot be removed by force");
+	}
 	step("works end", "", [](const void *) { return works_idle(); });
 	const char *broken = host_check_invariants();
 

@@ -158,6 +158,16 @@ void life_death()
 	unload_core();
 }
 
+// Nobody comes after it: the unload must end all the same.
+void life_alone()
+{
+	start_life(0, true);
+	spawn("unloader", unloader);
+	spawn("killer", killer);
+	run_all();
+	unload_core();
+}
+
 void life_force()
 {
 	start_life(0, true);

@@ -110,10 +110,10 @@ void request_scenario(unsigned int actors)
 	}
 	if (actors & kSecondReply)
 		spawn("second reply", second_reply);
-	if (actors & kCrash) {
+	if (actors & (kCrash | kDeath))
 		spawn("killer", killer);
+	if (actors & kCrash)
 		spawn("daemon 2", second_server, true);
-	}
 	if (actors & kUnload) {
 		open_program(programs[0]);
 		spawn("unloader", unloader);

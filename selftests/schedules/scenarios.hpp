@@ -15,6 +15,7 @@ enum Actor : unsigned int {
 	kUnload = 32,
 	kRetain = 64,
 	kCopyFails = 128,
+	kDeath = 256, // kCrash without the second daemon
 };
 void request_scenario(unsigned int actors);
 
@@ -25,6 +26,7 @@ void two_all();
 void life_unload();
 void life_scan();
 void life_death();
+void life_alone();
 void life_force();
 void life_plain();
 void life_plain_unload();
