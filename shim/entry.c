@@ -65,8 +65,10 @@ MODULE_PARM_DESC(
 
 static int __init kextbridge_init(void)
 {
-	int err = kextbridge_core_init_c();
+	int err;
 
+	kextbridge_test_init();
+	err = kextbridge_core_init_c();
 	if (err)
 		goto failed;
 	err = chardev_init();

@@ -5,6 +5,7 @@
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/preempt.h>
+#include <linux/sched.h>
 
 #include "test.h"
 
@@ -22,18 +23,25 @@ static ulong chaos_seed = 1;
 module_param(chaos_seed, ulong, 0644);
 MODULE_PARM_DESC(chaos_seed, "test build: of the delays (default 1)");
 
+static unsigned int fail_nth;
+module_param(fail_nth, uint, 0);
+MODULE_PARM_DESC(fail_nth, "test build: the n-th allocation of module init fails; 0: none does (default 0)");
+
 static atomic_long_t passes;
 static atomic_long_t live_allocations;
+static atomic_long_t worker_allocations;
 static atomic_long_t delays[TEST_POINTS];
 
-static int live_get(char *buffer, const struct kernel_param *kp)
+static int count_get(char *buffer, const struct kernel_param *kp)
 {
-	return sysfs_emit(buffer, "%ld\n", atomic_long_read(&live_allocations));
+	return sysfs_emit(buffer, "%ld\n", atomic_long_read((atomic_long_t *)kp->arg));
 }
 
-static const struct kernel_param_ops live_ops = {.get = live_get};
-module_param_cb(live_allocations, &live_ops, NULL, 0444);
+static const struct kernel_param_ops count_ops = {.get = count_get};
+module_param_cb(live_allocations, &count_ops, &live_allocations, 0444);
 MODULE_PARM_DESC(live_allocations, "test build: allocations of the core that are not freed");
+module_param_cb(worker_allocations, &count_ops, &worker_allocations, 0444);
+MODULE_PARM_DESC(worker_allocations, "test build: allocations of the core on workers, those that failed included");
 
 static int delays_get(char *buffer, const struct kernel_param *kp)
 {
@@ -73,6 +81,14 @@ static void delay(enum test_point point, u64 random, unsigned int longest)
 		udelay(1 + random % (preemptible() ? longest : longest / 10 + 1));
 }
 
+void kextbridge_test_init(void)
+{
+#ifdef CONFIG_FAULT_INJECTION
+	if (fail_nth)
+		WRITE_ONCE(current->fail_nth, fail_nth);
+#endif
+}
+
 void kextbridge_test_point(enum test_point point)
 {
 	unsigned int permille = READ_ONCE(chaos_permille);
@@ -88,8 +104,15 @@ void kextbridge_test_point(enum test_point point)
 	delay(point, random >> 16, longest);
 }
 
+void kextbridge_test_allocating(void)
+{
+	if (current->flags & PF_WQ_WORKER)
+		atomic_long_inc(&worker_allocations);
+}
+
 void *kextbridge_test_allocated(void *p)
 {
+	kextbridge_test_allocating();
 	if (p)
 		atomic_long_inc(&live_allocations);
 	return p;

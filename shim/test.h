@@ -25,15 +25,21 @@ enum test_point {
 };
 
 #ifdef KEXTBRIDGE_TEST
+/* Module init begins: what the kernel's loader did before is not ours. */
+void kextbridge_test_init(void);
 /* CONTEXT: any; where the core may sleep it may too. */
 void kextbridge_test_point(enum test_point point);
-/* Returns p. Each that is not null is one more, or one less, of the parameter live_allocations. */
+/* The core may be allocating: on a worker that is one more of the parameter worker_allocations. */
+void kextbridge_test_allocating(void);
+/* Returns p, which has been allocated. Each that is not null is one more, or one less, of the parameter live_allocations. */
 void *kextbridge_test_allocated(void *p);
 void kextbridge_test_freed(const void *p);
 /* The last thing that module exit, or an init that failed, does. */
 void kextbridge_test_exit(void);
 #else
+static inline void kextbridge_test_init(void) {}
 static inline void kextbridge_test_point(enum test_point point) {}
+static inline void kextbridge_test_allocating(void) {}
 static inline void *kextbridge_test_allocated(void *p)
 {
 	return p;

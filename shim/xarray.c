@@ -6,6 +6,7 @@
 
 int shim___xa_insert(struct xarray *xa, unsigned long index, void *entry, unsigned int gfp)
 {
+	kextbridge_test_allocating();
 	return __xa_insert(xa, index, entry, (__force gfp_t)gfp);
 }
 
