@@ -61,7 +61,7 @@ static void inject_write(int fd, const char *value)
 
 static int inject_open(const char *name)
 {
-	char path[256];
+	char path[400];
 
 	snprintf(path, sizeof(path), "%s%s", *name == '/' ? "" : "/sys/kernel/debug/", name);
 	return open(path, O_RDWR | O_CLOEXEC);

@@ -4,12 +4,26 @@
 #include <linux/export.h>
 #include <linux/init.h>
 #include <linux/irqflags.h>
+#include <linux/kernel.h>
+#include <linux/moduleparam.h>
+#include <linux/sched.h>
 
 #include "../../lib/constants.h"
 #include "../kbtest/kbtest_kext.h"
 
 static struct kbtest_kext self;
 static uint32_t returns;
+
+#ifdef CONFIG_FAULT_INJECTION
+/* Given at insmod: the n-th allocation or copy of the rest of it fails, beginning after the kernel's own loader. */
+static int fail_nth_set(const char *value, const struct kernel_param *kp)
+{
+	return kstrtouint(value, 0, &current->fail_nth);
+}
+
+static const struct kernel_param_ops fail_nth_ops = {.set = fail_nth_set};
+module_param_cb(fail_nth, &fail_nth_ops, NULL, 0200);
+#endif
 
 /* One of two kexts that depend on each other as modules do. */
 uint32_t kbtest_base_load_tag(void);
