@@ -53,13 +53,15 @@ OSReturn submit(const char *identifier, const char *name, OSKextRequestResourceC
 	request->max_length = max_length && max_length < reply_limit ? max_length : reply_limit;
 
 	Guard guard(core.requests);
-	OSReturn result = allocate_tag_locked(*request);
+	Kext *owner;
+	OSReturn result = find_owner_locked(callback, &owner);
 
 	if (result)
 		return result;
-	// After the allocation, which may have let go of the lock.
-	Kext *owner;
-
+	result = allocate_tag_locked(*request);
+	if (result)
+		return result;
+	// The allocation may have let go of the lock.
 	result = find_owner_locked(callback, &owner);
 	if (result) {
 		free_tag_locked(*request);
