@@ -106,7 +106,7 @@ static int issue_batch(struct cancel_race *race, uint32_t number)
 	return err;
 }
 
-TEST_F_TIMEOUT(kext, T_015_cancel_against_reply, 150)
+TEST_F_TIMEOUT(kext, T_015_cancel_against_reply, 500)
 {
 	enum { RACES = 102400 };
 	static struct cancel_race race;
@@ -203,7 +203,7 @@ static void *fetcher(void *arg)
 	return NULL;
 }
 
-TEST_F_TIMEOUT(kext, T_091_no_wake_up_is_lost, 120)
+TEST_F_TIMEOUT(kext, T_091_no_wake_up_is_lost, 500)
 {
 	enum { REQUESTS = 100000 };
 	uint32_t issued = 0, seen = 0;
@@ -262,7 +262,7 @@ static void *make_pairs(void *arg)
 	return NULL;
 }
 
-TEST_F_TIMEOUT(kext, T_146_retains_of_64_threads_balance, 120)
+TEST_F_TIMEOUT(kext, T_146_retains_of_64_threads_balance, 500)
 {
 	enum { THREADS = 64, PAIRS = 100000 };
 	static struct pairs pairs[THREADS];
@@ -313,7 +313,7 @@ static void *unloader(void *arg)
 	return NULL;
 }
 
-TEST_F_TIMEOUT(kext, T_149_retain_against_unload, 90)
+TEST_F_TIMEOUT(kext, T_149_retain_against_unload, 500)
 {
 	unsigned int stayed = 0, went = 0;
 	uint64_t began = kb_now_ns();

@@ -83,7 +83,7 @@ TEST_F(kext, T_027_tags_increase)
 	ASSERT_EQ(0, kb_cancel_with(&self->kb, &all));
 }
 
-TEST_F_TIMEOUT(kext, T_027_a_million_cycles_repeat_no_tag, 120)
+TEST_F_TIMEOUT(kext, T_027_a_million_cycles_repeat_no_tag, 500)
 {
 	struct kbtest_call call = {.op = KBTEST_CYCLES, .load_tag = kb_tag(&self->kb, A), .count = 1000000};
 	uint64_t began = kb_now_ns();
