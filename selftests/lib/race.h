@@ -21,7 +21,7 @@ static inline void await_for(const uint32_t *at, uint32_t value, uint64_t ticks)
 	for (unsigned int spins = 1; (int32_t)(__atomic_load_n(at, __ATOMIC_ACQUIRE) - value) < 0; spins++) {
 		if (spins % 64 == 0)
 			sched_yield();
-		if (spins > 4096)
+		if (spins > 16384)
 			usleep(20);
 		if (__rdtsc() - began > ticks)
 			return;
