@@ -144,7 +144,7 @@ int make_result(const struct call *call)
 	bool fetched;
 	int err;
 
-	if (!may_wait() && often(call->op[0] * 77u, 12) && (err = make_elsewhere(make_result, call)) != SKIPPED)
+	if (!may_wait() && often(call->op[0] * 77u, 12) && (err = make_elsewhere(make_result, call, false)) != SKIPPED)
 		return err;
 	err = make(control_of(call->op[5]), call, KEXTBRIDGE_IOC_RESULT, &args, sizeof(args), &fetched);
 	if (err || !fetched)
@@ -195,7 +195,7 @@ int make_release(const struct call *call)
 int make_unload(const struct call *call)
 {
 	if (!may_wait())
-		return make_elsewhere(make_unload, call);
+		return make_elsewhere(make_unload, call, true);
 	return tag_call(call, KEXTBRIDGE_IOC_UNLOAD, any_load_tag(call->op[0]), KEXTBRIDGE_UNLOAD_IF_IDLE);
 }
 
@@ -211,7 +211,7 @@ int make_load(const struct call *call)
 	int err;
 
 	if ((args.flags & KEXTBRIDGE_LOAD_WAIT) && !may_wait())
-		return make_elsewhere(make_load, call);
+		return make_elsewhere(make_load, call, true);
 	args.identifier = any_string(call->op[1], true, &args.identifier_size);
 	err = make(control_of(call->op[5]), call, KEXTBRIDGE_IOC_LOAD, &args, sizeof(args), &fetched);
 	if (err || !fetched)

@@ -90,6 +90,10 @@ static int see_replies(const struct kextd_reply *replies, uint32_t count)
 		if (last && last != kOSKextReturnNotFound && last != kOSKextReturnInvalidArgument &&
 		    last != kOSKextReturnNoResources && last != kOSKextReturnBadData && last != kOSKextReturnNoMemory)
 			failed("exchange: reply %u of %u has status %#x", i, count, last);
+		/* The tags have not wrapped around, so nothing has such an id. */
+		if (!last && replies[i].id >> 32)
+			failed("exchange: reply %u of %u, to %#llx, was taken", i, count,
+			       (unsigned long long)replies[i].id);
 	}
 	return last;
 }
@@ -119,7 +123,7 @@ int make_exchange(const struct call *call)
 
 	if (fd < 0)
 		return SKIPPED;
-	if (!may_wait() && often(call->op[0] * 77u, 6) && (err = make_elsewhere(make_exchange, call)) != SKIPPED)
+	if (!may_wait() && often(call->op[0] * 77u, 6) && (err = make_elsewhere(make_exchange, call, false)) != SKIPPED)
 		return err;
 	for (uint32_t i = 0; i < filled; i++)
 		replies[i] = any_reply((call->op[2] >> 8) + i * 0x9e3779b9u + call->op[0]);

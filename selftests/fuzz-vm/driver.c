@@ -2,7 +2,7 @@
 /*
  * The driver's side, through the bench: its kexts request, cancel, retain, release and load with what they are given,
  * are loaded and unloaded, refuse to start and to stop. The bench itself is not under test: what would hang or crash it
- * is not asked of it. All kexts here have the same code, so that a stale callback is one of the kext that came after.
+ * is not asked of it.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -79,6 +79,7 @@ int make_driver_request(const struct call *call)
 		args.flags |= KBTEST_NO_NAME;
 	if (often(call->op[0] >> 16, 12))
 		args.flags |= KBTEST_NO_TAG;
+	args.flags |= KBTEST_ALIVE;
 	snprintf(args.kext, sizeof(args.kext), "%s", fuzz_kext(call->op[0]));
 	err = call_ioctl(bench, KBTEST_IOC_REQUEST, (uintptr_t)&args);
 	if (err)
@@ -187,7 +188,7 @@ int make_insmod(const struct call *call)
 {
 	const char *module = fuzz_kext(call->op[1]);
 
-	if (random_next() % 16 == 0)
+	if (random_next() % 64 == 0)
 		module = refused[call->op[1] % 2];
 	else if (kb_is_loaded(module) && random_next() % 256) /* which takes its time to be found out */
 		return SKIPPED;

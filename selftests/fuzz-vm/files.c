@@ -22,7 +22,7 @@
 int controls[CONTROLS], daemons[DAEMONS], bench = -1;
 static int pollers = -1; /* an epoll */
 
-enum { GOOD, LARGE, HUGE_FILE, EMPTY, ELASTIC, PIPE, SOCKET, FOLDER, DEVICE, WRITE_ONLY, BOTH, PATH, PROC, FILES };
+enum { GOOD, LARGE, HUGE_FILE, EMPTY, ELASTIC, PIPE, SOCKET, FOLDER, DEVICE, WRITE_ONLY, BOTH, PATH, PROC, SYS, FILES };
 static int files[FILES];
 static int elastic; /* for writing */
 
@@ -91,6 +91,8 @@ void files_init(void)
 	files[BOTH] = open("/tmp/fuzz-both", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	files[PATH] = open("/tmp/fuzz-both", O_PATH | O_CLOEXEC);
 	files[PROC] = open("/proc/version", O_RDONLY | O_CLOEXEC);
+	/* Says that it is longer than it is. */
+	files[SYS] = open("/sys/module/kextbridge/initstate", O_RDONLY | O_CLOEXEC);
 }
 
 void files_disturb(void)
@@ -279,14 +281,16 @@ int make_orphan(const struct call *call)
 {
 	struct kextd_exchange args = {.size = sizeof(args), .flags = KEXTD_EXCHANGE_NOWAIT, .max_requests = 1};
 	int status = 0, daemon;
-	pid_t child = fork();
+	pid_t child;
 
+	for (int i = 0; i < DAEMONS; i++)
+		make_daemon_close(&(struct call){.op = {i}});
+	child = fork();
 	if (child) {
 		if (child < 0 || waitpid(child, &status, 0) < 0)
 			return errno;
 		return WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
 	}
-	files_drop();
 	daemon = open("/dev/kextd", O_RDWR | O_CLOEXEC);
 	if (daemon < 0)
 		_exit(errno);
@@ -297,11 +301,4 @@ int make_orphan(const struct call *call)
 			_exit(kb_poll(daemon, POLLHUP, 0) ? 0 : ORPHAN_FAILED);
 	_exit(ORPHAN_FAILED);
 	(void)call;
-}
-
-void files_drop(void)
-{
-	for (int i = 0; i < DAEMONS; i++)
-		if (daemons[i] >= 0)
-			close(daemons[i]);
 }

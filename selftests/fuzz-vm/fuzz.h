@@ -47,7 +47,7 @@ struct kind {
 	int (*make)(const struct call *call);
 	/* What must be seen at least once in a run of enough calls; 0-terminated, success is meant besides. */
 	const int *expected;
-	bool never_succeeds;
+	bool may_fail;  /* always */
 	bool no_faults; /* nor signals: more than the one call is at stake */
 	uint8_t rarely; /* takes as long as thousands of others: made once in so many times */
 };
@@ -166,7 +166,6 @@ bool is_poison64(uint64_t value);
 extern int controls[CONTROLS], daemons[DAEMONS], bench;
 
 void files_init(void);
-void files_drop(void); /* after fork(): what the child must not hold on to */
 int control_of(uint32_t op);
 int daemon_of(uint32_t op);
 int any_file(uint32_t op); /* for a reply: mostly one that will do */
@@ -222,8 +221,8 @@ uint32_t kext_of_identifier(const char *identifier, const char **module);
 
 void run_job(struct job *job); /* does not return */
 void start_thread(void *(*function)(void *unused), pthread_t *thread);
-/* Has the call made by another thread, where it may wait; SKIPPED: that one is busy. */
-int make_elsewhere(int (*make)(const struct call *call), const struct call *call);
+/* Has the call made by a thread that may wait: for a daemon's mercy, if it must be killed to wake up. SKIPPED: busy. */
+int make_elsewhere(int (*make)(const struct call *call), const struct call *call, bool killable);
 bool may_wait(void); /* on the thread that may */
 int make_fork(const struct call *call);
 int outcome_index(int outcome);

@@ -41,8 +41,8 @@ const struct kind kinds[] = {
 	{"epoll", 40, make_epoll},
 	{"flags", 20, make_flags},
 	{"read-write", 20, make_plain, LIST(EINVAL, ESPIPE, ENODEV), true},
-	{"odd-ioctl", 40, make_odd, LIST(ENOTTY, EPERM)},
-	{"orphan", 20, make_orphan, .no_faults = true, .rarely = 200},
+	{"odd-ioctl", 20, make_odd, LIST(ENOTTY), .may_fail = true},
+	{"orphan", 20, make_orphan, .may_fail = true, .no_faults = true, .rarely = 50},
 	{"fork", 20, make_fork, .no_faults = true, .rarely = 60},
 	{"list", 80, make_list, LIST(USUAL)},
 	{"status", 60, make_status, LIST(USUAL)},
@@ -53,7 +53,7 @@ const struct kind kinds[] = {
 	{"cancel", 100, make_cancel, LIST(USUAL, EPERM, kOSKextReturnNotFound, kOSKextReturnNotPrivileged)},
 	{"retain", 30, make_retain, LIST(USUAL, EPERM, kOSKextReturnNotFound, kOSKextReturnInvalidArgument)},
 	{"release", 60, make_release, LIST(USUAL, EPERM, kOSKextReturnNotFound, kOSKextReturnInvalidArgument)},
-	{"unload", 6, make_unload,
+	{"unload", 40, make_unload,
 	 LIST(USUAL, EPERM, kOSKextReturnNotFound, kOSKextReturnInUse, kOSKextReturnDisabled)},
 	{"load", 40, make_load,
 	 LIST(USUAL, EPERM, kOSKextReturnInvalidArgument, kOSKextReturnDeferred, kOSKextReturnNotFound)},
@@ -71,7 +71,7 @@ const struct kind kinds[] = {
 	 LIST(kOSKextReturnInvalidArgument, kOSKextReturnDeferred, kOSKextReturnNoMemory)},
 	{"plan", 8, make_plan},
 	{"bench", 15, make_bench},
-	{"insmod", 40, make_insmod, LIST(EEXIST, EINVAL), .no_faults = true, .rarely = 5},
+	{"insmod", 40, make_insmod, LIST(EEXIST, EINVAL), .no_faults = true, .rarely = 2},
 	{"rmmod", 2, make_rmmod, LIST(ENOENT, EAGAIN), .no_faults = true},
 	{"param", 8, make_param, LIST(EINVAL)},
 	{"stats", 6, make_stats},
@@ -148,13 +148,17 @@ void failed(const char *format, ...)
 	to_kmsg("FAILED: %s", text);
 }
 
-/* ---- the thread that may wait */
+/* ---- the threads that may wait */
 
-static pthread_t waiter;
-static sem_t waiter_go;
-static _Atomic bool waiter_busy, waiter_there;
-static struct call waiter_call;
-static int (*waiter_make)(const struct call *call);
+struct waiter {
+	pthread_t thread;
+	sem_t go;
+	_Atomic bool there, busy;
+	struct call call;
+	int (*make)(const struct call *call);
+};
+
+static struct waiter waiters[2]; /* where a signal ends the wait; where only death does */
 static __thread bool waits;
 
 bool may_wait(void)
@@ -162,30 +166,43 @@ bool may_wait(void)
 	return waits;
 }
 
-static void *wait_for_calls(void *unused)
+static void wait_for_calls(struct waiter *waiter)
 {
 	waits = true;
 	for (;;) {
 		int outcome;
 
-		while (sem_wait(&waiter_go))
+		while (sem_wait(&waiter->go))
 			;
-		outcome = waiter_make(&waiter_call);
+		outcome = waiter->make(&waiter->call);
 		if (outcome != SKIPPED)
-			count(&waiter_call, outcome, 0);
-		waiter_busy = false;
+			count(&waiter->call, outcome, 0);
+		waiter->busy = false;
 	}
+}
+
+static void *wait_interruptibly(void *unused)
+{
+	wait_for_calls(&waiters[0]);
 	return unused;
 }
 
-int make_elsewhere(int (*make)(const struct call *call), const struct call *call)
+static void *wait_killably(void *unused)
 {
-	if (!waiter_there || waiter_busy)
+	wait_for_calls(&waiters[1]);
+	return unused;
+}
+
+int make_elsewhere(int (*make)(const struct call *call), const struct call *call, bool killable)
+{
+	struct waiter *waiter = &waiters[killable];
+
+	if (!waiter->there || waiter->busy)
 		return SKIPPED;
-	waiter_busy = true;
-	waiter_make = make;
-	waiter_call = *call;
-	sem_post(&waiter_go);
+	waiter->busy = true;
+	waiter->make = make;
+	waiter->call = *call;
+	sem_post(&waiter->go);
 	return PASSED_ON;
 }
 
@@ -293,7 +310,7 @@ int make_fork(const struct call *call)
 
 	state = call->op[0];
 	random_state = &state;
-	waiter_there = false;
+	waiters[0].there = waiters[1].there = false;
 	if (fail_nth >= 0)
 		close(fail_nth);
 	fail_nth = -1;
@@ -344,9 +361,11 @@ static void start_threads(void)
 	sigaddset(&alarm_set, SIGALRM);
 	pthread_sigmask(SIG_BLOCK, &alarm_set, NULL);
 	memory_start_thread();
-	sem_init(&waiter_go, 0, 0);
-	start_thread(wait_for_calls, &waiter);
-	waiter_there = true;
+	for (int i = 0; i < 2; i++) {
+		sem_init(&waiters[i].go, 0, 0);
+		start_thread(i ? wait_killably : wait_interruptibly, &waiters[i].thread);
+		waiters[i].there = true;
+	}
 	pthread_sigmask(SIG_UNBLOCK, &alarm_set, NULL);
 	setitimer(ITIMER_REAL, &interrupt, NULL);
 }
@@ -380,8 +399,8 @@ void run_job(struct job *job)
 		if (now > reached)
 			program_keep(&program);
 		reached = now;
-		if (waiter_busy && one_in(32))
-			pthread_kill(waiter, SIGUSR1);
+		if (waiters[0].busy && one_in(32))
+			pthread_kill(waiters[0].thread, SIGUSR1);
 	}
 	_exit(0);
 }

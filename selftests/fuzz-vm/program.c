@@ -116,10 +116,15 @@ void program_keep(const struct program *program)
 
 uint32_t reached_points(void)
 {
-	static int fd = -2;
+	static int fd = -1;
 	char text[16] = "";
 
-	if (fd == -2)
+	/* The module may be another one by now. */
+	for (int i = 0; i < 2; i++) {
+		if (pread(fd, text, sizeof(text) - 1, 0) > 0)
+			return strtoul(text, NULL, 10);
+		close(fd);
 		fd = open("/sys/module/kextbridge/parameters/coverage_points", O_RDONLY | O_CLOEXEC);
-	return pread(fd, text, sizeof(text) - 1, 0) > 0 ? strtoul(text, NULL, 10) : 0;
+	}
+	return 0;
 }

@@ -89,6 +89,8 @@ struct kbtest_wait {
 #define KBTEST_NO_NAME 0x200u
 #define KBTEST_NO_TAG 0x400u     /* requestTagOut NULL */
 #define KBTEST_HOLD_MUTEX 0x800u /* from before the call until `ms` after it */
+/* Only while the kext is started, which it stays meanwhile, else ESRCH: its callback may be another kext's code by now. */
+#define KBTEST_ALIVE 0x1000u
 
 /* The strings are freed and overwritten when the call has returned. */
 struct kbtest_request {

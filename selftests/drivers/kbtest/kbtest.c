@@ -334,6 +334,10 @@ static long request(struct kbtest_request *args)
 		return PTR_ERR(name);
 	}
 	heap = kzalloc(64, GFP_KERNEL);
+	if (args->flags & KBTEST_ALIVE) {
+		down_read(&entry->alive);
+		err = entry->kext ? 0 : -ESRCH;
+	}
 	callback = pick_callback(entry, args->callback, heap, &stack);
 	args->took_ns = 0;
 	args->result = kOSReturnSuccess;
@@ -347,6 +351,8 @@ static long request(struct kbtest_request *args)
 			err = -EFAULT;
 		cond_resched();
 	}
+	if (args->flags & KBTEST_ALIVE)
+		up_read(&entry->alive);
 	kfree(heap);
 	free_string(identifier);
 	free_string(name);
