@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A fetch that stands still in the middle of its copy, with the delays of the test build, while its requests are cancelled
- * or time out and the daemon's file is closed. KB_ROUNDS and KB_SEED as for chaos.c.
+ * A fetch that stands still in the middle of its copy, with the delays of the test build, while its requests are
+ * cancelled or time out and the daemon's file is closed. KB_ROUNDS and KB_SEED as for chaos.c.
  */
 #include <sys/syscall.h>
 

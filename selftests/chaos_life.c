@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Races of kexts that come and go, with the delays of the test build: retain, release and scan; unload with requests in
- * flight; a kext that lets go of itself; open against rmmod. Several kexts at a time, because a load and an unload mostly
- * wait. KB_ROUNDS and KB_SEED as for chaos.c.
+ * flight; a kext that lets go of itself; open against rmmod. Several kexts at a time, because a load and an unload
+ * mostly wait. KB_ROUNDS and KB_SEED as for chaos.c.
  */
 #include <inttypes.h>
 
@@ -220,8 +220,8 @@ enum { WAS_PENDING, WAS_FETCHED, WAS_ANSWERED };
 #define IN_FLIGHT 12
 
 /*
- * The daemon keeps some and answers some, which may wait for their callbacks; the last are made right before the unload.
- * Whatever state they are in then, each is called back once, and the kext is gone.
+ * The daemon keeps some and answers some, which may wait for their callbacks; the last are made right before the
+ * unload. Whatever state they are in then, each is called back once, and the kext is gone.
  */
 static int unload_in_flight(struct lane *lane)
 {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Races between two threads, over and over: one of them goes when the other is about to, after a delay that is steered
- * so that both outcomes come up, with some noise on top. KEXTBRIDGE_SEED repeats a run as far as a race can be repeated.
+ * so that both outcomes come up, with some noise on top. KEXTBRIDGE_SEED repeats a run as far as a race can be
+ * repeated.
  */
 #include "kselftest_harness.h"
 

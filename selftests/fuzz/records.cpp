@@ -277,7 +277,7 @@ int call(int, unsigned long request, void *argument, OnSignal)
 		scribble(given.requests, given.max_requests ? given.requests_size : 0);
 		for (uint32_t i = 0; i < given.reply_count; i++)
 			reinterpret_cast<kextd_reply *>(given.replies)[i].status =
-				input.flag() ? 0 : kOSKextReturnInternalError + input.below(32);
+				input.flag() ? 0 : kOSKextReturnInternalError + static_cast<int32_t>(input.below(32));
 		args.request_count = input.below(6);
 		args.requests_used = static_cast<uint32_t>(std::min<uint64_t>(input.number(), given.requests_size + 8));
 		input.change(args);

@@ -21,7 +21,7 @@ using Plist = std::unique_ptr<void, FreePlist>;
 /* The string behind a key; false when the key is there and is no string. */
 bool string_of(plist_t dictionary, const char *key, std::string &out)
 {
-	const plist_t node = plist_dict_get_item(dictionary, key);
+	plist_t node = plist_dict_get_item(dictionary, key);
 	if (!node)
 		return true;
 	if (plist_get_node_type(node) != PLIST_STRING)
