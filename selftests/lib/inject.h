@@ -77,7 +77,7 @@ static int inject_reopen(int fd, const char *name)
 /* For the calling thread; another one, or a child, calls it again. 0, or an errno: this kernel cannot do it. */
 static int inject_begin(void)
 {
-	for (size_t i = 0; i < sizeof(inject_settings) / sizeof(inject_settings[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(inject_settings); i++) {
 		int fd = inject_open(inject_settings[i].file);
 
 		if (fd < 0)
@@ -148,7 +148,7 @@ static inline void inject_workers(bool fail)
 {
 	static const char *const files[] = {"failslab/times", "failslab/space", "failslab/probability",
 					    "fail_page_alloc/probability"};
-	const char *values[] = {"-1", "0", fail ? "100" : "0", fail ? "100" : "0"};
+	const char *const values[] = {"-1", "0", fail ? "100" : "0", fail ? "100" : "0"};
 	DIR *processes = opendir("/proc");
 	struct dirent *process;
 

@@ -15,8 +15,8 @@ static void open_module(struct __test_metadata *_metadata, struct sweep *s, cons
 }
 
 /*
- * The parameter fail_nth counts from module init on, or, for a kext, from where the loader sets it: before that none of our
- * code has run, and what fails there the loader reports with warnings of its own.
+ * The parameter fail_nth counts from module init on, or, for a kext, from where the loader sets it: before that none of
+ * our code has run, and what fails there the loader reports with warnings of its own.
  */
 static int call_init(struct sweep *s)
 {

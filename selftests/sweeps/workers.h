@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What runs on the kernel's workers cannot be given a fault of its own, so they get all of them: every allocation that a
- * worker makes fails while requests are completed, time out, and kexts are unloaded. Part of faults.c.
+ * What runs on the kernel's workers cannot be given a fault of its own, so they get all of them: every allocation that
+ * a worker makes fails while requests are completed, time out, and kexts are unloaded. Part of faults.c.
  *
  * Two things show it: all of that works, and the core has not even tried (the test build's worker_allocations). Freeing
  * may allocate all the same, inside the kernel: kvfree_rcu() gathers pointers in a page, and does without when there
