@@ -139,6 +139,51 @@ void request_and_reply(bool must_succeed)
 	}
 }
 
+// More than one hold of the lock hands them out; then a notice.
+void fetch_many(bool must_succeed)
+{
+	Daemon daemon(false);
+	Kext kext;
+	std::vector<u32> tags, got;
+
+	if (kext.insmod() || daemon.open()) {
+		ASSERT_FALSE(must_succeed);
+		return;
+	}
+	for (int i = 0; i < 18; i++) {
+		OSKextRequestTag tag = 0;
+
+		if (!kext.request("name", &tag))
+			tags.push_back(tag);
+	}
+	std::vector<Record> records;
+	for (int tries = 0; tries < 3 && got.size() < tags.size(); tries++) {
+		long err;
+
+		for (const Record &record : daemon.fetch(40, &err)) {
+			got.push_back(record.tag());
+			records.push_back(record);
+		}
+		if (err) {
+			ASSERT_FALSE(must_succeed);
+			ASSERT_EQ(err, -SHIM_EFAULT);
+		}
+	}
+	ASSERT_EQ(got, tags); // all of them, in order
+	ASSERT_EQ(kext.cancel(tags[0]), kOSReturnSuccess);
+	long err;
+	std::vector<Record> notices = daemon.fetch(4, &err);
+	if (err) {
+		ASSERT_FALSE(must_succeed);
+		notices = daemon.fetch(4, &err);
+	}
+	ASSERT_EQ(notices.size(), 1u);
+	ASSERT_EQ(notices[0].kind, static_cast<u32>(KEXTD_CANCEL));
+	ASSERT_EQ(notices[0].id, records[0].id);
+	for (size_t i = 1; i < tags.size(); i++)
+		ASSERT_EQ(kext.cancel(tags[i]), kOSReturnSuccess);
+}
+
 void reply_by_file(bool must_succeed)
 {
 	Daemon daemon(false);
@@ -234,6 +279,45 @@ void program_asks(bool must_succeed)
 	ASSERT_EQ(result.data, "payload");
 }
 
+// Each has its answer or has not been heard; what has happened is seen by the next call.
+void program_manages(bool must_succeed)
+{
+	Kext kext;
+
+	if (kext.insmod()) {
+		ASSERT_FALSE(must_succeed);
+		return;
+	}
+	Control control(0, true);
+	if (!control.is_open()) {
+		ASSERT_FALSE(must_succeed);
+		return;
+	}
+	u64 cancels = host::stats().cancelled;
+	Control::Outcome made = control.request("com.example.bundle", "name", KEXTBRIDGE_REQUEST_HOLD);
+	if (!made.error && !made.result) {
+		Control::Outcome cancelled = control.cancel(made.tag);
+
+		if (cancelled.error) {
+			cancelled = control.cancel(made.tag);
+			ASSERT_TRUE(!cancelled.result || cancelled.result == kOSKextReturnNotFound);
+		}
+		ASSERT_EQ(host::stats().cancelled, cancels + 1);
+	} else {
+		ASSERT_FALSE(must_succeed);
+		ASSERT_EQ(host::stats().pending, 0u);
+	}
+	u64 retains = host::stats().retains;
+	Control::Outcome retained = control.retain(kext.tag());
+	ASSERT_TRUE(!retained.error || !must_succeed);
+	for (bool more = host::stats().retains > retains; more;) {
+		Control::Outcome released = control.release(kext.tag());
+
+		more = released.error && host::stats().releases < host::stats().retains;
+	}
+	ASSERT_EQ(host::stats().releases, host::stats().retains);
+}
+
 void load_call(bool must_succeed)
 {
 	Daemon daemon(false);
@@ -319,6 +403,11 @@ TEST_F(Faults, allocations_request_and_reply)
 	EXPECT_GE(sweep(request_and_reply, fake::fail_allocation), 13u);
 }
 
+TEST_F(Faults, allocations_program_manages)
+{
+	EXPECT_GE(sweep(program_manages, fake::fail_allocation), 5u);
+}
+
 TEST_F(Faults, allocations_reply_by_file)
 {
 	EXPECT_GE(sweep(reply_by_file, fake::fail_allocation), 7u);
@@ -352,6 +441,17 @@ TEST_F(Faults, allocations_core_init)
 TEST_F(Faults, user_copies_request_and_reply)
 {
 	EXPECT_GE(sweep(request_and_reply, fake::fail_user_copy), 10u);
+}
+
+TEST_F(Faults, user_copies_fetch_many)
+{
+	// Two copies for each record, one for each batch.
+	EXPECT_GE(sweep(fetch_many, fake::fail_user_copy), 42u);
+}
+
+TEST_F(Faults, user_copies_program_manages)
+{
+	EXPECT_GE(sweep(program_manages, fake::fail_user_copy), 13u);
 }
 
 TEST_F(Faults, user_copies_reply_by_file)
