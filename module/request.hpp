@@ -9,6 +9,7 @@
 //
 // Finished is reached through take_locked() only (in_flight.hpp). A Finished request is still in the table while
 // its callback runs, so that a cancel can wait for it, and while a program has not collected its result.
+// selftests/model/request.pml has all of this for a model checker: it follows a change.
 #pragma once
 
 #include "base/list.hpp"
