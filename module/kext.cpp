@@ -17,7 +17,6 @@ constexpr u32 kMaxRetains = 0x7fffffff;
 
 static constinit lock_class_key callback_key = {};
 static constinit lock_class_key life_key = {};
-static constinit lock_class_key unpin_key = {};
 
 Kext::Kext(kmod_info_t *ki, struct module *owner, u32 kext_flags) : info(ki), module(owner), flags(kext_flags)
 {
@@ -34,7 +33,6 @@ Kext::Kext(kmod_info_t *ki, struct module *owner, u32 kext_flags) : info(ki), mo
 	text_end = text_start + size;
 	callback_work_.init(callback_fn, this, "kextbridge_callback", &callback_key);
 	life_work_.init(life_fn, this, "kextbridge_life", &life_key);
-	unpin_work_.init(unpin_fn, this, "kextbridge_unpin", &unpin_key);
 }
 
 void Kext::dispose()
@@ -168,16 +166,16 @@ void Kext::leave_registry()
 	// Cancelled, not flushed: a run of callbacks may queue it again after its last one.
 	callback_work_.cancel();
 	life_work_.flush();
-	unpin_work_.cancel();
-	bool was_pinned;
 	{
 		Guard guard(core.requests);
 
-		was_pinned = pinned;
-		pinned = false;
+		// The registry has forgotten the kext: nobody can release it any more.
+		if (plain_rmmod() && retains)
+			shim_module_put(module);
+		retains = 0;
 	}
-	if (was_pinned)
-		shim_module_put(module);
+	// A thread that was preempted on its way out of the kext's text, which the kernel frees next, leaves it now.
+	shim_synchronize_rcu_tasks();
 }
 
 int Kext::load(kmod_info_t *ki, struct module *module, u32 flags)
@@ -323,11 +321,8 @@ OSReturn Kext::retain_locked()
 		return kOSKextReturnNoResources;
 	}
 	// A KEXT_PLAIN_RMMOD kext has no base reference: its first retain takes one.
-	if (plain_rmmod() && !pinned) {
-		if (!shim_try_module_get(module))
-			return kOSKextReturnNotFound;
-		pinned = true;
-	}
+	if (plain_rmmod() && !retains && !shim_try_module_get(module))
+		return kOSKextReturnNotFound;
 	retains++;
 	autounload = true;
 	core.stats.retains++;
@@ -341,32 +336,11 @@ OSReturn Kext::release_locked()
 		return kOSKextReturnInvalidArgument;
 	retains--;
 	core.stats.releases++;
-	if (!retains && pinned)
-		unpin_work_.queue(core.workqueue);
+	// SAFETY: by the kext's own code, too: leave_registry() waits until that has left.
+	if (plain_rmmod() && !retains)
+		shim_module_put(module);
 	changed_locked();
 	return kOSReturnSuccess;
-}
-
-void Kext::unpin_fn(void *kext)
-{
-	static_cast<Kext *>(kext)->unpin();
-}
-
-// The reference of a KEXT_PLAIN_RMMOD kext's retains is dropped here and not in release_locked(): the kext's own code
-// may be what released, and must have left before rmmod can go on.
-void Kext::unpin()
-{
-	struct module *owner = module;
-
-	shim_synchronize_rcu_tasks();
-	{
-		Guard guard(core.requests);
-
-		if (retains || !pinned)
-			return;
-		pinned = false;
-	}
-	shim_module_put(owner);
 }
 
 // ---- text ranges

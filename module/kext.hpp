@@ -16,6 +16,7 @@ namespace kextbridge {
 //   Starting -> Gone: start failed at load. Flushing, Stopping -> Started: stop refused.
 //   Stopped -> Starting -> Started | Loaded: the module could not be deleted. Loaded -> Starting | Stopped.
 // Callbacks run in Started and Flushing only.
+// selftests/model/kext.pml has all of this for a model checker: it follows a change.
 enum class KextState : u8 { Starting, Started, Flushing, Stopping, Stopped, Loaded, Gone };
 
 // LOCKING: the table's guards every field but the immutable ones.
@@ -28,7 +29,6 @@ class Kext final : public Owner {
 
 	Work callback_work_;
 	Work life_work_;
-	Work unpin_work_;
 
 	bool callbacks_allowed_locked() const KEXTBRIDGE_REQUIRES(core_lock())
 	{
@@ -54,9 +54,7 @@ class Kext final : public Owner {
 
 	static void callback_fn(void *kext);
 	static void life_fn(void *kext);
-	static void unpin_fn(void *kext);
 	void run_callbacks() KEXTBRIDGE_EXCLUDES(core_lock());
-	void unpin() KEXTBRIDGE_EXCLUDES(core_lock());
 
       public:
 	Kext(kmod_info_t *ki, struct module *module, u32 flags);
@@ -97,8 +95,6 @@ class Kext final : public Owner {
 	ListNode node KEXTBRIDGE_GUARDED_BY(core_lock()); // core.kexts
 	KextState state KEXTBRIDGE_GUARDED_BY(core_lock()) = KextState::Starting;
 	bool autounload KEXTBRIDGE_GUARDED_BY(core_lock()) = false;
-	bool pinned KEXTBRIDGE_GUARDED_BY(core_lock()) =
-		false; // a KEXT_PLAIN_RMMOD kext: the reference that a retain took
 	bool automatic KEXTBRIDGE_GUARDED_BY(core_lock()) = false; // the unload that runs was the scan's
 	u8 failures KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;        // deletes that failed in a row
 	u32 retains KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;
@@ -110,7 +106,7 @@ class Kext final : public Owner {
 	// The module's count when nobody but us refers to it.
 	int own_references_locked() const KEXTBRIDGE_REQUIRES(core_lock())
 	{
-		return plain_rmmod() ? (pinned ? 1 : 0) : 1;
+		return plain_rmmod() ? (retains ? 1 : 0) : 1;
 	}
 };
 

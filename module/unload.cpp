@@ -144,11 +144,6 @@ void Kext::advance()
 bool Kext::stop()
 {
 	OSReturn result = flush_and_stop();
-
-	if (!result) {
-		// A thread that was preempted on its way out of the kext's text leaves it now.
-		shim_synchronize_rcu_tasks();
-	}
 	Guard guard(core.requests);
 
 	if (!result) {
@@ -330,7 +325,6 @@ void Kext::unload_from_exit(kmod_info_t *ki)
 		if (result)
 			shim_pr_warn_ratelimited("%s: stop function refused (0x%08x), but its module is being removed",
 						 kext->identifier, result);
-		shim_synchronize_rcu_tasks();
 	}
 	kext->leave_registry();
 }

@@ -896,24 +896,37 @@ TEST_F(Oskext, retain_and_release_of_a_plain_rmmod_kext)
 	kext.retain();
 	EXPECT_EQ(kext.module.refs, 2);
 	kext.release();
-	fake::settle();
 	EXPECT_EQ(kext.module.refs, 2);
-	// Released and retained again before the reference could be dropped.
-	u64 before = fake::rcu_tasks_grace_periods();
 	for (int i = 0; i < 1000; i++) {
 		EXPECT_EQ(kext.release(), kOSReturnSuccess);
 		EXPECT_EQ(kext.retain(), kOSReturnSuccess);
 		EXPECT_EQ(kext.rmmod(), -SHIM_EAGAIN);
 	}
-	// At the last moment before it is.
-	fake::at_next(fake::Moment::GracePeriod, [&] { EXPECT_EQ(kext.retain(), kOSReturnSuccess); });
 	kext.release();
-	fake::settle();
+	EXPECT_EQ(kext.module.refs, 1);
+	// Whoever gave it back may be on the way out of the text.
+	u64 before = fake::rcu_tasks_grace_periods();
+	EXPECT_EQ(kext.rmmod(), 0);
+	EXPECT_GT(fake::rcu_tasks_grace_periods(), before);
+}
+
+// Nothing keeps the module any more when the release has returned.
+TEST_F(Oskext, unload_of_a_plain_rmmod_kext_right_after_its_release)
+{
+	Daemon daemon;
+	Kext kext("", KEXTBRIDGE_KEXT_PLAIN_RMMOD);
+
+	ASSERT_EQ(kext.insmod(), 0);
+	kext.retain();
 	EXPECT_EQ(kext.module.refs, 2);
 	kext.release();
-	fake::settle();
-	EXPECT_GT(fake::rcu_tasks_grace_periods(), before);
 	EXPECT_EQ(kext.module.refs, 1);
+	Unload unload(kext);
+	Record message = daemon.wait(1).at(0);
+	EXPECT_EQ(daemon.reply(message.id, host::delete_for(message)), kOSReturnSuccess);
+	EXPECT_EQ(unload.result(), kOSReturnSuccess);
+	EXPECT_EQ(kext.starts, 1);
+	EXPECT_EQ(kext.stops, 1);
 }
 
 TEST_F(Oskext, T_129_autounload)
@@ -1741,6 +1754,20 @@ TEST_F(Oskext, failed_start_with_a_retain)
 		EXPECT_EQ(kext.insmod(), -SHIM_EIO);
 		EXPECT_EQ(kext.module.refs, 2);
 	}
+}
+
+// A thread of its own may have released it, and be on its way out of the text that the kernel frees next.
+TEST_F(Oskext, failed_start_waits_for_who_is_on_the_way_out)
+{
+	Kext kext;
+	bool waited = false;
+
+	kext.start = [&] {
+		fake::at_next(fake::Moment::GracePeriod, [&] { waited = host::stats().kexts == 0; });
+		return KERN_FAILURE;
+	};
+	EXPECT_EQ(kext.insmod(), -SHIM_EIO);
+	EXPECT_TRUE(waited);
 }
 
 } // namespace

@@ -15,7 +15,6 @@
 //  Killer    the end of the first daemon's process
 //  Deadline  in_flight.cpp expire_deadlines(), for the unload's message
 //  Retainer  kext.cpp retain_locked(), release_locked()
-//  Unpin     kext.cpp unpin()
 //  Stranger  another module that takes and drops a reference to the kext's module
 //  Loader    load.cpp load_kext(), release_loads_locked(), load_answered_locked(), unload.cpp restart_loaded()
 //  Traffic   oskext.cpp submit() and a reply; Callback: kext.cpp run_callbacks() (both in full: request.pml)
@@ -62,8 +61,7 @@
 // BUG_LOADS_NOT_RELEASED -DNO_TRAFFIC -DNO_STRANGER: nor does it release the loads that wait for it
 // BUG_SCAN_IGNORES_PENDING -DSCAN -DNO_ASKER -DNO_LOADER: a scan unloads a kext with a pending request
 // BUG_SCAN_WAITS_FOR_EVER live -DSCAN -DNO_ASKER -DNO_LOADER: a scan that waits for a daemon is forgotten
-// BUG_UNPIN_DOES_NOT_LOOK_AGAIN -DPLAIN -DRETAINS=2 -DNO_LOADER -DNO_STRANGER: the reference is dropped though the kext is retained again
-// BUG_HANDED_OVER_PINNED -DPLAIN -DNO_LOADER: the reference of the last retain is still held when the message goes out
+// BUG_NO_GRACE_PERIOD -DPLAIN -DNO_LOADER -DNO_STRANGER: the text goes while who released the kext is on its way out of it
 
 mtype = { Starting, Started, Flushing, Stopping, Stopped, Loaded, Gone }
 mtype = { Pending, Fetched, Answered, Finished }
@@ -74,7 +72,6 @@ mtype = { Coming, Live, Going, Freed }
 mtype kext = Starting; // kext.state
 byte unload;           // kext.unload: 0, or a message
 byte retains;
-bool pinned;
 bool autounload;
 byte request;          // 0: none, else:
 #define WAITING 1
@@ -109,8 +106,7 @@ bool life_queued;
 bool life_running;
 bool cb_queued;
 bool cb_running;
-bool unpin_queued;
-bool unpin_running;
+byte in_text;          // which release is on its way out of the kext's text
 byte done;             // who is on core.done: bits
 bool gone;             // the first daemon's process is dead
 bool forced;           // rmmod -f
@@ -167,7 +163,7 @@ inline put_module()
 }
 
 #ifdef PLAIN
-#define OWN (pinned -> 1 : 0)
+#define OWN (retains -> 1 : 0)
 #else
 #define OWN 1
 #endif
@@ -500,9 +496,6 @@ end:
 			put_module()
 #endif
 		};
-#if defined(PLAIN) && !defined(BUG_HANDED_OVER_PINNED)
-			!unpin_queued && !unpin_running; // unpin_work_.flush()
-#endif
 			// Nobody but a stranger can make the delete fail.
 			assert(module == Going || module_ref == strange);
 			if
@@ -554,9 +547,9 @@ out:
 
 // After the kext is Gone: nobody queues a work of it any more.
 #ifdef BUG_LIFE_NOT_FLUSHED
-#define WORKS_OVER (!cb_running && !unpin_running)
+#define WORKS_OVER (!cb_running)
 #else
-#define WORKS_OVER (!cb_running && !unpin_running && !life_queued && !life_running)
+#define WORKS_OVER (!cb_running && !life_queued && !life_running)
 #endif
 
 inline leave_registry(scratch)
@@ -574,15 +567,22 @@ inline leave_registry(scratch)
 	d_step {
 		WORKS_OVER ->
 		cb_queued = false;
-		unpin_queued = false;
 		if
-		:: pinned -> pinned = false; put_module()
+#ifdef PLAIN
+		:: retains -> put_module()
+#endif
 		:: else
 		fi;
+		retains = 0;
 		put_kext(); // the registry's
-		put_kext(); // the caller's
+		put_kext()  // the caller's
+	}
+	d_step {
+#ifndef BUG_NO_GRACE_PERIOD
+		in_text == 0 -> // synchronize_rcu_tasks(); nobody new has got in since it is Gone
+#endif
 		// and the kernel frees the module
-		assert(!in_start && !in_stop && !in_callback && !up);
+		assert(!in_start && !in_stop && !in_callback && !in_text && !up);
 		module = Freed
 	}
 }
@@ -711,9 +711,9 @@ active proctype Retainer()
 			kext == Starting || kext == Started || kext == Loaded ->
 #ifdef PLAIN
 			if
-			:: !pinned && module == Going
-			:: !pinned && module != Going -> MODULE; module_ref++; pinned = true; mine = true
-			:: pinned -> mine = true
+			:: !retains && module == Going
+			:: !retains && module != Going -> MODULE; module_ref++; mine = true
+			:: retains -> mine = true
 			fi;
 #else
 			mine = true;
@@ -734,42 +734,18 @@ active proctype Retainer()
 			:: mine && kext != Gone ->
 				retains--;
 				if
-				:: retains == 0 && pinned -> unpin_queued = true
+#ifdef PLAIN
+				:: retains == 0 -> put_module()
+#endif
 				:: else
 				fi;
+				in_text = rounds;
 				armed = true
 			:: else
 			fi;
 			mine = false
 		}
-	od
-}
-#endif
-
-#ifdef PLAIN
-active proctype Unpin()
-{
-	bool mine;
-
-end:
-	do
-	:: atomic { unpin_queued -> unpin_queued = false; unpin_running = true };
-		d_step {
-			KEXT;
-			if
-#ifdef BUG_UNPIN_DOES_NOT_LOOK_AGAIN
-			:: true -> pinned = false; mine = true
-#else
-			:: retains == 0 && pinned -> pinned = false; mine = true
-#endif
-			:: else
-			fi
-		}
-		if
-		:: mine -> d_step { put_module(); mine = false }
-		:: else
-		fi;
-		unpin_running = false
+		in_text = 0
 	od
 }
 #endif

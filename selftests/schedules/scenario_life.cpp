@@ -213,6 +213,61 @@ void life_plain_release()
 	unload_core();
 }
 
+// Two threads of the kext release it. Who waits for the first has not waited for the second.
+void life_plain_releases()
+{
+	static constexpr auto release = [](int) {
+		enter_text(0);
+		if (OSKextReleaseKextWithLoadTag(kexts[0].load_tag))
+			fake::bug("a release after a retain was refused");
+		leave_text();
+	};
+	static constexpr auto again = [](int) {
+		if (OSKextRetainKextWithLoadTag(kexts[0].load_tag))
+			return;
+		enter_text(0);
+		if (OSKextReleaseKextWithLoadTag(kexts[0].load_tag))
+			fake::bug("a release after a retain was refused");
+		step("is on its way out");
+		if (!kexts[0].loaded)
+			fake::bug("runs code of a module that is gone");
+		leave_text();
+	};
+	static constexpr auto remove = [](int) {
+		step("waits until it is not used", "", [](const void *) { return kexts[0].module.refs == 1; });
+		rmmod(0, false);
+	};
+
+	load_core();
+	insmod(0, KEXTBRIDGE_KEXT_PLAIN_RMMOD);
+	if (OSKextRetainKextWithLoadTag(kexts[0].load_tag))
+		fake::bug("a retain was refused");
+	spawn("own thread", release);
+	spawn("own thread 2", again);
+	spawn("rmmod", remove);
+	run_all();
+	unload_core();
+}
+
+// Unloaded while the worker still holds the reference of the last release: started once, stopped once.
+void life_plain_unload_at_once()
+{
+	static constexpr auto unload = [](int) {
+		if (OSKextReleaseKextWithLoadTag(kexts[0].load_tag))
+			fake::bug("a release after a retain was refused");
+		unloader(0);
+		if (kexts[0].starts > 1 && !daemons[0].delete_refused)
+			fake::bug("was started again");
+	};
+
+	start_life(KEXTBRIDGE_KEXT_PLAIN_RMMOD, true);
+	if (OSKextRetainKextWithLoadTag(kexts[0].load_tag))
+		fake::bug("a retain was refused");
+	spawn("unloader", unload);
+	run_all();
+	unload_core();
+}
+
 void life_plain_unload()
 {
 	start_life(KEXTBRIDGE_KEXT_PLAIN_RMMOD, true);

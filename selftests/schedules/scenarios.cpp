@@ -53,6 +53,8 @@ const Scenario scenarios[] = {
 	{"life-force", life_force, 2, 2, 0, "rmmod -f during an unload"},
 	{"life-plain", life_plain, 2, 3, 0, "PLAIN_RMMOD: retains against rmmod"},
 	{"life-plain-release", life_plain_release, 2, 3, 1, "PLAIN_RMMOD: the last reference goes from within"},
+	{"life-plain-releases", life_plain_releases, 2, 2, 0, "PLAIN_RMMOD: the last two go from within"},
+	{"life-plain-at-once", life_plain_unload_at_once, 2, 3, 0, "PLAIN_RMMOD: unload right after the last release"},
 	{"life-plain-unload", life_plain_unload, 2, 2, 0, "PLAIN_RMMOD: unload against rmmod"},
 	{"life-load-death", life_load_death, 0, 1, 0, "the daemon dies over an unload that a load waits for"},
 	{"life-request", life_request, 2, 3, 0, "unload while a request is being made"},

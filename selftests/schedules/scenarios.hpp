@@ -31,6 +31,8 @@ void life_force();
 void life_plain();
 void life_plain_unload();
 void life_plain_release();
+void life_plain_releases();
+void life_plain_unload_at_once();
 void life_load_death();
 void life_request();
 void life_start();
