@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Races of one request, with the delays of the test build: cancel, reply and deadline at once; cancels and requests from
- * inside callbacks. KB_ROUNDS=0.1 is a tenth of each count; KB_SEED repeats a run as far as a race can be repeated.
+ * inside callbacks. KEXTBRIDGE_ROUNDS=0.1 is a tenth of each count; KEXTBRIDGE_SEED repeats a run as far as a race can be repeated.
  */
 #include "kselftest_harness.h"
 
@@ -115,7 +115,7 @@ TEST_F_TIMEOUT(chaos, T_015_cancel_reply_and_deadline, 1800)
 	ASSERT_EQ(0, kb_daemon(&self->kb));
 	chaos_pin(0);
 	all.kb = &self->kb;
-	all.count = (chaos_count(200000) + RING - 1) / RING * RING;
+	all.count = (kb_rounds(200000) + RING - 1) / RING * RING;
 	all.timeout_ms = 16;
 	ASSERT_EQ(0, pthread_create(&thread, NULL, three_replier, &all));
 	for (uint32_t number = 0; number < all.count; number++) {
@@ -278,7 +278,7 @@ static void *storm(void *arg)
 TEST_F_TIMEOUT(chaos, T_012_storm_from_inside_callbacks, 1800)
 {
 	static struct crew crew;
-	uint32_t rounds = chaos_count(40000), finished = 0;
+	uint32_t rounds = kb_rounds(40000), finished = 0;
 	struct storm storms[2] = {};
 	struct kbtest_cancel all = {A, .flags = KBTEST_CANCEL_ALL};
 	uint64_t began = kb_now_ns(), submitted = chaos_stat("submitted");

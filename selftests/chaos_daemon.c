@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Daemons that die, with the delays of the test build: processes that are killed under load, and some that leave their
- * file to a child. KB_ROUNDS and KB_SEED as for chaos.c.
+ * file to a child. KEXTBRIDGE_ROUNDS and KEXTBRIDGE_SEED as for chaos.c.
  */
 #include <inttypes.h>
 #include <linux/futex.h>
@@ -408,7 +408,7 @@ TEST_F_TIMEOUT(chaos, T_083_daemons_die_under_load, 1800)
 {
 	static const enum death ways[] = {BY_KILL, BY_KILL, BY_KILL,  BY_KILL,         BY_KILL,
 					  BY_SEGV, BY_STOP, BY_CLOSE, BY_EXIT_IN_REPLY};
-	uint32_t kills = chaos_count(2000), died[DEATHS] = {}, by_poison = 0, slow = 0;
+	uint32_t kills = kb_rounds(2000), died[DEATHS] = {}, by_poison = 0, slow = 0;
 	uint64_t began = kb_now_ns(), requeued = chaos_stat("requeued"), poisoned = chaos_stat("poisoned");
 	uint64_t longest_ns = 0;
 	struct client clients[2] = {};
@@ -608,7 +608,7 @@ static void bequeath(struct heir *heir)
 
 TEST_F_TIMEOUT(chaos, T_083_children_of_a_dead_daemon, 900)
 {
-	uint32_t rounds = chaos_count(500), early = 0, refused = 0, gone = 0, stalls = 0, counts[2];
+	uint32_t rounds = kb_rounds(500), early = 0, refused = 0, gone = 0, stalls = 0, counts[2];
 	uint64_t began = kb_now_ns();
 	struct heir *heir = mmap(NULL, sizeof(*heir), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A fetch that stands still in the middle of its copy, with the delays of the test build, while its requests are
- * cancelled or time out and the daemon's file is closed. KB_ROUNDS and KB_SEED as for chaos.c.
+ * cancelled or time out and the daemon's file is closed. KEXTBRIDGE_ROUNDS and KEXTBRIDGE_SEED as for chaos.c.
  */
 #include <sys/syscall.h>
 
@@ -237,7 +237,7 @@ static int stall_round(struct stall *stall, enum ending ending, uint32_t *timed_
 
 TEST_F_TIMEOUT(chaos, T_089_fetch_stands_still, 900)
 {
-	uint32_t rounds = chaos_count(1000), endings[ENDINGS] = {}, timed_out = 0, cancelled = 0, slept = 0;
+	uint32_t rounds = kb_rounds(1000), endings[ENDINGS] = {}, timed_out = 0, cancelled = 0, slept = 0;
 	uint64_t began = kb_now_ns();
 	struct stall stall = {};
 

@@ -2,7 +2,7 @@
 /*
  * Races of kexts that come and go, with the delays of the test build: retain, release and scan; unload with requests in
  * flight; a kext that lets go of itself; open against rmmod. Several kexts at a time, because a load and an unload
- * mostly wait. KB_ROUNDS and KB_SEED as for chaos.c.
+ * mostly wait. KEXTBRIDGE_ROUNDS and KEXTBRIDGE_SEED as for chaos.c.
  */
 #include <inttypes.h>
 
@@ -163,11 +163,11 @@ static void *hold_and_release(void *arg)
 
 TEST_F_TIMEOUT(chaos, T_149_retain_release_and_scan, 1800)
 {
-	uint32_t limit = chaos_count(100000) / 2;
+	uint32_t limit = kb_rounds(100000) / 2;
 	struct holders holders[2] = {};
 	uint64_t began = kb_now_ns(), autounloads = chaos_stat("autounloads");
 	struct kbtest_totals totals;
-	uint32_t wanted = chaos_count(100), finished = 0, asked = 0, unloaded = 0, in_use = 0;
+	uint32_t wanted = kb_rounds(100), finished = 0, asked = 0, unloaded = 0, in_use = 0;
 	int result;
 
 	ASSERT_EQ(0, kb_param_ms("autounload_delay_ms", 1));
@@ -281,7 +281,7 @@ static bool lanes_busy(struct lane *lanes, unsigned int count)
 
 TEST_F_TIMEOUT(chaos, T_062_unload_with_requests_in_flight, 1800)
 {
-	uint32_t rounds = chaos_count(1000), next_leaks = 250;
+	uint32_t rounds = kb_rounds(1000), next_leaks = 250;
 	struct lane lanes[LANES] = {};
 	uint64_t began = kb_now_ns();
 	struct kbtest_totals totals;
@@ -394,7 +394,7 @@ static void *releases_of_oneself(void *arg)
 
 TEST_F_TIMEOUT(chaos, T_070_release_in_its_own_callback, 1800)
 {
-	uint32_t rounds = chaos_count(2000);
+	uint32_t rounds = kb_rounds(2000);
 	struct lane lanes[LANES] = {
 		{.module = A}, {.module = B}, {.module = "kbtest_base"}, {.module = "kbtest_plain"}};
 	uint64_t began = kb_now_ns();
@@ -498,7 +498,7 @@ static void *read_attributes(void *arg)
 
 TEST_F_TIMEOUT(chaos, open_against_rmmod, 1800)
 {
-	uint32_t rounds = chaos_count(300), went = 0, busy = 0;
+	uint32_t rounds = kb_rounds(300), went = 0, busy = 0;
 	struct opener openers[2] = {}, readers[1] = {};
 	uint64_t began = kb_now_ns();
 	bool stop = false;

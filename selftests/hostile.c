@@ -334,7 +334,7 @@ static void nothing(int signal)
 }
 
 /* A request, an answer, a result, each with a signal every millisecond: none is lost, none comes twice. */
-TEST_F(kext, signals_every_millisecond)
+TEST_F_TIMEOUT(kext, signals_every_millisecond, 300)
 {
 	struct sigaction action = {.sa_handler = nothing};
 	struct itimerval storm = {{0, 1000}, {0, 1000}}, calm = {};
@@ -346,7 +346,7 @@ TEST_F(kext, signals_every_millisecond)
 	ASSERT_EQ(0, kb_serve(&server, self->kb.daemon));
 	ASSERT_EQ(0, sigaction(SIGALRM, &action, NULL));
 	ASSERT_EQ(0, setitimer(ITIMER_REAL, &storm, NULL));
-	for (; interrupted < 10 || rounds < 200; rounds++) {
+	for (; interrupted < 10 || rounds < kb_rounds(200); rounds++) {
 		struct kextbridge_request request = {};
 		int outcome;
 
@@ -512,7 +512,7 @@ TEST_F(kext, requests_are_charged_to_the_program)
 	after = number_in(GROUP "/memory.current");
 	TH_LOG("%lld bytes charged for %d requests with names of %d bytes", after - before, REQUESTS, NAME);
 	EXPECT_GE(after - before, (long long)REQUESTS * NAME);
-	EXPECT_LE(after - before, (long long)REQUESTS * NAME * 3);
+	EXPECT_LE(after - before, (long long)REQUESTS * NAME * 6); /* KASAN has room around each */
 	ASSERT_EQ(1, write(end[1], "g", 1));
 	EXPECT_EQ(0, status_of(pid));
 	ASSERT_EQ(0, rmdir(GROUP));

@@ -109,7 +109,7 @@ static int issue_batch(struct cancel_race *race, uint32_t number)
 
 TEST_F_TIMEOUT(kext, T_015_cancel_against_reply, 500)
 {
-	enum { RACES = 102400 };
+	const uint32_t races = kb_rounds(102400 / BATCH) * BATCH;
 	static struct cancel_race race;
 	static uint32_t counts[BATCH];
 	struct kbtest_counts take = {.counts = KB_STRING(counts), .count = BATCH};
@@ -121,9 +121,9 @@ TEST_F_TIMEOUT(kext, T_015_cancel_against_reply, 500)
 
 	ASSERT_EQ(2, sysconf(_SC_NPROCESSORS_ONLN));
 	race.kb = &self->kb;
-	race.count = RACES;
+	race.count = races;
 	ASSERT_EQ(0, pthread_create(&thread, NULL, replier, &race));
-	for (uint32_t first = 1; first <= RACES; first += BATCH) {
+	for (uint32_t first = 1; first <= races; first += BATCH) {
 		ASSERT_EQ(0, issue_batch(&race, first));
 		advance(&race.issued, first + BATCH - 1);
 		for (uint32_t number = first; number < first + BATCH; number++)
@@ -146,15 +146,15 @@ TEST_F_TIMEOUT(kext, T_015_cancel_against_reply, 500)
 		}
 	}
 	pthread_join(thread, NULL);
-	TH_LOG("%d races in %.1f s: %u cancelled, %u called back, %u overlaps, both won %u, nobody won %u", RACES,
+	TH_LOG("%u races in %.1f s: %u cancelled, %u called back, %u overlaps, both won %u, nobody won %u", races,
 	       (kb_now_ns() - began) / 1e9, by_cancel, by_callback, overlaps, both, neither);
 	EXPECT_EQ(0, both);
 	EXPECT_EQ(0, neither);
 	EXPECT_EQ(0, wrong);
-	EXPECT_EQ(RACES, by_cancel + by_callback);
-	EXPECT_GE(by_cancel, 1000);
-	EXPECT_GE(by_callback, 1000);
-	EXPECT_GE(overlaps, 1000);
+	EXPECT_EQ(races, by_cancel + by_callback);
+	EXPECT_GE(by_cancel, races / 128);
+	EXPECT_GE(by_callback, races / 128);
+	EXPECT_GE(overlaps, races / 128);
 	ASSERT_TRUE(kb_status(&self->kb, &status));
 	EXPECT_EQ(0, status.pending + status.fetched + status.answered);
 }
@@ -206,7 +206,7 @@ static void *fetcher(void *arg)
 
 TEST_F_TIMEOUT(kext, T_091_no_wake_up_is_lost, 500)
 {
-	enum { REQUESTS = 100000 };
+	const uint32_t requests = kb_rounds(100000);
 	uint32_t issued = 0, seen = 0;
 	bool stop = false, lost = false;
 	struct fetching fetchers[2] = {{.daemon = self->kb.daemon, .polls = false, .seen = &seen, .stop = &stop},
@@ -217,7 +217,7 @@ TEST_F_TIMEOUT(kext, T_091_no_wake_up_is_lost, 500)
 
 	for (int i = 0; i < 2; i++)
 		ASSERT_EQ(0, pthread_create(&fetchers[i].thread, NULL, fetcher, &fetchers[i]));
-	while (issued < REQUESTS && !lost) {
+	while (issued < requests && !lost) {
 		uint64_t waited = kb_now_ns();
 
 		request.count = 1 + kb_random() % 4;
@@ -265,7 +265,8 @@ static void *make_pairs(void *arg)
 
 TEST_F_TIMEOUT(kext, T_146_retains_of_64_threads_balance, 500)
 {
-	enum { THREADS = 64, PAIRS = 100000 };
+	enum { THREADS = 64 };
+	const uint32_t count = kb_rounds(100000);
 	static struct pairs pairs[THREADS];
 	uint32_t tag = kb_tag(&self->kb, A);
 	uint64_t began = kb_now_ns();
@@ -276,15 +277,15 @@ TEST_F_TIMEOUT(kext, T_146_retains_of_64_threads_balance, 500)
 	ASSERT_EQ(0, kb_kpi_retain(&self->kb, tag));
 	for (int i = 0; i < THREADS; i++) {
 		pairs[i].kb = &self->kb;
-		pairs[i].call = (struct kbtest_call){.op = KBTEST_PAIRS, .load_tag = tag, .count = PAIRS};
+		pairs[i].call = (struct kbtest_call){.op = KBTEST_PAIRS, .load_tag = tag, .count = count};
 		ASSERT_EQ(0, pthread_create(&pairs[i].thread, NULL, make_pairs, &pairs[i]));
 	}
 	for (int i = 0; i < THREADS; i++) {
 		pthread_join(pairs[i].thread, NULL);
 		EXPECT_EQ(0, pairs[i].result);
-		EXPECT_EQ(PAIRS, pairs[i].call.done);
+		EXPECT_EQ(count, pairs[i].call.done);
 	}
-	TH_LOG("%d pairs in %.1f s", THREADS * PAIRS, (kb_now_ns() - began) / 1e9);
+	TH_LOG("%u pairs in %.1f s", THREADS * count, (kb_now_ns() - began) / 1e9);
 	ASSERT_TRUE(kb_kext(&self->kb, A, &kext));
 	EXPECT_EQ(1, kext.retains);
 	EXPECT_EQ(EAGAIN, kb_fetch(self->kb.daemon, &record, 0)) TH_LOG("unloaded although retained");

@@ -348,13 +348,14 @@ TEST_F(kext, T_141_release_without_retain)
 
 TEST_F_TIMEOUT(kext, T_142_a_million_retains, 120)
 {
-	struct kbtest_call call = {.op = KBTEST_RETAIN, .load_tag = kb_tag(&self->kb, A), .count = 1 << 20};
+	const uint32_t count = kb_rounds(1 << 20);
+	struct kbtest_call call = {.op = KBTEST_RETAIN, .load_tag = kb_tag(&self->kb, A), .count = count};
 	struct kextbridge_kext kext;
 
 	ASSERT_EQ(0, kb_call(&self->kb, &call));
-	EXPECT_EQ(1 << 20, call.done);
+	EXPECT_EQ(count, call.done);
 	ASSERT_TRUE(kb_kext(&self->kb, A, &kext));
-	EXPECT_EQ(1 << 20, kext.retains);
+	EXPECT_EQ(count, kext.retains);
 	EXPECT_EQ(1, kext.module_refcount);
 	call.op = KBTEST_RELEASE;
 	ASSERT_EQ(0, kb_call(&self->kb, &call));

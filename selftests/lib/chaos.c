@@ -19,14 +19,6 @@
 #define CAP_MS 60000
 #define KMEMLEAK "/sys/kernel/debug/kmemleak"
 
-uint32_t chaos_count(uint32_t full)
-{
-	const char *rounds = getenv("KB_ROUNDS");
-	double count = full * (rounds ? strtod(rounds, NULL) : 1.0);
-
-	return count < 1 ? 1 : count;
-}
-
 /* ---- delays */
 
 static int delays(unsigned int permille, unsigned int us, unsigned int points)

@@ -16,8 +16,6 @@
 #define CAP_MS 60000
 #define CAP_REQUEUE_MS 10000
 
-/* So many times $KB_ROUNDS (default 1), at least 1. */
-uint32_t chaos_count(uint32_t full);
 /* Other delays from now on, of another seed. 0 or an errno. */
 int chaos_delays(void);
 /* No delays until the next chaos_delays(). */

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,6 +73,14 @@ uint32_t kb_random(void)
 	state ^= state << 25;
 	state ^= state >> 27;
 	return state * 0x2545f4914f6cdd1dull >> 32;
+}
+
+uint32_t kb_rounds(uint32_t full)
+{
+	const char *rounds = getenv("KEXTBRIDGE_ROUNDS");
+	double count = full * (rounds ? strtod(rounds, NULL) : 1.0);
+
+	return count < 1 ? 1 : count;
 }
 
 /* ---- modules and parameters */
@@ -360,10 +369,20 @@ static void *serve(void *arg)
 	return NULL;
 }
 
+/* Signals are the other threads': one would end a poll() here. */
 int kb_serve(struct kb_server *server, int daemon)
 {
+	sigset_t all, before;
+	int err;
+
 	server->daemon = daemon;
-	return pipe(server->wake) ? errno : pthread_create(&server->thread, NULL, serve, server);
+	if (pipe(server->wake))
+		return errno;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	err = pthread_create(&server->thread, NULL, serve, server);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return err;
 }
 
 void kb_serve_end(struct kb_server *server)

@@ -47,6 +47,8 @@ uint64_t kb_now_ns(void);
 void kb_sleep_ms(unsigned int ms);
 /* A pseudo random number; the seed comes from $KEXTBRIDGE_SEED or the clock, and is printed at first use. */
 uint32_t kb_random(void);
+/* How often what is done very often is: so many times $KEXTBRIDGE_ROUNDS (default 1), at least once. */
+uint32_t kb_rounds(uint32_t full);
 
 /* ---- modules and parameters */
 
