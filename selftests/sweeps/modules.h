@@ -127,10 +127,10 @@ TEST_F_TIMEOUT(files, kexts, 900)
 	static const struct entry entries[] = {
 		{"delete_module of a kext", prepare_exit_plain, call_exit_module, check_exit_plain, .least = 1,
 		 .one_only = true},
-		{"init of a kext", prepare_kext, call_init, check_kext, .least = 20, .arms_itself = true,
+		{"init of a kext", prepare_kext, call_init, check_kext, .least = 20, .arms_itself = true, .slow = true,
 		 .one_only = true},
 		{"init of a kext that fails", prepare_kext_fails, call_init, check_kext, .least = 20, .expected = EIO,
-		 .arms_itself = true, .one_only = true},
+		 .arms_itself = true, .slow = true, .one_only = true},
 	};
 
 	sweep(_metadata, &self->s, &deleted);
@@ -190,7 +190,7 @@ static void check_exit_kextbridge(struct __test_metadata *_metadata, struct swee
 TEST_F_TIMEOUT(files, kextbridge_itself, 900)
 {
 	static const struct entry entries[] = {
-		{"init of kextbridge", prepare_init, call_init, check_init, .least = 30, .arms_itself = true,
+		{"init of kextbridge", prepare_init, call_init, check_init, .least = 30, .arms_itself = true, .slow = true,
 		 .one_only = true, .module_is_absent = true},
 		{"exit of kextbridge", prepare_exit_kextbridge, call_exit_module, check_exit_kextbridge, .least = 1,
 		 .one_only = true, .module_is_absent = true},
