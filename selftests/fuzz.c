@@ -30,7 +30,7 @@
 static unsigned int seconds = 600;
 static unsigned int kills, stuck, epochs;
 
-static void usage(FILE *to)
+static void print_help(FILE *to)
 {
 	fprintf(to,
 		"usage: fuzz [--calls N] [--jobs J] [--seed S] [--no-faults] [--seconds N]\n"
@@ -147,10 +147,10 @@ static void look_after(struct job *job)
 	}
 	if (now - seen_ns[job->number] > STUCK_NS)
 		stuck++;
-	else if (shared->jobs == 1 || job->calls < kill_at[job->number])
-		return;
-	else
+	else if (shared->jobs > 1 && job->calls >= kill_at[job->number])
 		kills++;
+	else
+		return;
 	kill_job(job);
 	start_job(job);
 }
@@ -337,7 +337,7 @@ static uint64_t number_of(const char *text)
 	uint64_t value = strtoull(text, &end, 0);
 
 	if (*end || !*text) {
-		usage(stderr);
+		print_help(stderr);
 		exit(2);
 	}
 	return value;
@@ -377,12 +377,12 @@ static void options(int argc, char **argv)
 			seconds = number_of(optarg);
 			break;
 		default:
-			usage(option == 'h' ? stdout : stderr);
+			print_help(option == 'h' ? stdout : stderr);
 			exit(option == 'h' ? 0 : 2);
 		}
 	}
 	if (!shared->jobs || shared->jobs > MAX_JOBS || optind != argc) {
-		usage(stderr);
+		print_help(stderr);
 		exit(2);
 	}
 }

@@ -16,7 +16,7 @@
 #include "compat.h"
 #include "test.h"
 
-#define ROOM (1u << 18) /* more than there is text */
+#define ROOM BIT(18) /* more than there is text */
 
 static u8 reached[ROOM]; /* by distance from the start of the text: 1 where a call has returned to */
 static atomic_t points;

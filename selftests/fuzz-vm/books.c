@@ -19,7 +19,7 @@
 static struct kb kb;
 static long baseline = -1; /* allocations that live as long as the module */
 
-static long live_allocations(void)
+static long live_now(void)
 {
 	char text[32] = "";
 	int fd = open("/sys/module/kextbridge/parameters/live_allocations", O_RDONLY | O_CLOEXEC);
@@ -105,7 +105,7 @@ static void check_allocations(void)
 	long live;
 
 	do
-		live = live_allocations();
+		live = live_now();
 	while (live != baseline && baseline >= 0 && kb_now_ns() < until);
 	if (baseline < 0)
 		baseline = live;

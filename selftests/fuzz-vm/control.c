@@ -110,7 +110,7 @@ int make_request(const struct call *call)
 		.tag = 0x5a5a5a5a,
 		.result = 0x5a5a5a5a,
 	};
-	bool fetched;
+	bool fetched, none;
 	int err;
 
 	args.identifier = any_string(call->op[1], true, &args.identifier_size);
@@ -118,7 +118,8 @@ int make_request(const struct call *call)
 	err = make(control_of(call->op[5]), call, KEXTBRIDGE_IOC_REQUEST, &args, sizeof(args), &fetched);
 	if (err || !fetched)
 		return err;
-	if (args.result == 0x5a5a5a5a || is_poison32(args.tag) || (args.tag == TAG_INVALID) != (args.result != 0))
+	none = args.tag == TAG_INVALID;
+	if (args.result == 0x5a5a5a5a || is_poison32(args.tag) || none == !args.result)
 		failed("request: result %#x, tag %#x", args.result, args.tag);
 	if (!args.result)
 		ring_add(&shared->tags, args.tag);
@@ -144,7 +145,8 @@ int make_result(const struct call *call)
 	bool fetched;
 	int err;
 
-	if (!may_wait() && often(call->op[0] * 77u, 12) && (err = make_elsewhere(make_result, call, false)) != SKIPPED)
+	err = !may_wait() && often(call->op[0] * 77u, 12) ? make_elsewhere(make_result, call, false) : SKIPPED;
+	if (err != SKIPPED)
 		return err;
 	err = make(control_of(call->op[5]), call, KEXTBRIDGE_IOC_RESULT, &args, sizeof(args), &fetched);
 	if (err || !fetched)

@@ -123,7 +123,8 @@ int make_exchange(const struct call *call)
 
 	if (fd < 0)
 		return SKIPPED;
-	if (!may_wait() && often(call->op[0] * 77u, 6) && (err = make_elsewhere(make_exchange, call, false)) != SKIPPED)
+	err = !may_wait() && often(call->op[0] * 77u, 6) ? make_elsewhere(make_exchange, call, false) : SKIPPED;
+	if (err != SKIPPED)
 		return err;
 	for (uint32_t i = 0; i < filled; i++)
 		replies[i] = any_reply((call->op[2] >> 8) + i * 0x9e3779b9u + call->op[0]);

@@ -194,7 +194,11 @@ struct args place(uint32_t place_op, uint32_t size_op, void *structure, uint32_t
 		at = read_only_ours;
 		room = room > PAGE ? PAGE : room;
 		args.writable = false;
-	} else if (often(place_op, 242)) {
+	} else if (!often(place_op, 242)) {
+		at = hot;
+		room = room > PAGE ? PAGE : room;
+		args.hot = true;
+	} else {
 		/* Ends where the mapping ends, or a little later. */
 		uint32_t beyond = place_op & 0x10000 ? 1 + pick(place_op, known) : 0;
 
@@ -204,10 +208,6 @@ struct args place(uint32_t place_op, uint32_t size_op, void *structure, uint32_t
 		args.address = (uintptr_t)at;
 		args.readable = beyond ? NULL : at;
 		return args;
-	} else {
-		at = hot;
-		room = room > PAGE ? PAGE : room;
-		args.hot = true;
 	}
 	memcpy(at, structure, known < room ? known : room);
 	if (room > known)

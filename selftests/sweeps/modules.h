@@ -190,8 +190,8 @@ static void check_exit_kextbridge(struct __test_metadata *_metadata, struct swee
 TEST_F_TIMEOUT(files, kextbridge_itself, 900)
 {
 	static const struct entry entries[] = {
-		{"init of kextbridge", prepare_init, call_init, check_init, .least = 30, .arms_itself = true, .slow = true,
-		 .one_only = true, .module_is_absent = true},
+		{"init of kextbridge", prepare_init, call_init, check_init, .least = 30, .arms_itself = true,
+		 .slow = true, .one_only = true, .module_is_absent = true},
 		{"exit of kextbridge", prepare_exit_kextbridge, call_exit_module, check_exit_kextbridge, .least = 1,
 		 .one_only = true, .module_is_absent = true},
 	};

@@ -80,7 +80,7 @@ static void complete(struct __test_metadata *_metadata, struct sweep *s)
 		EXPECT_EQ(0, kb_reply_data(s->kb.daemon, s->got[i].id, 0, s->low->data, lengths[i % 6]));
 	for (int i = 0; i < MANY; i++) {
 		ASSERT_TRUE(kb_callback(&s->kb, &event));
-		EXPECT_EQ(i, event.context);
+		EXPECT_EQ((uint64_t)i, event.context);
 		EXPECT_EQ(0, event.result);
 		EXPECT_EQ(lengths[i % 6], event.length);
 	}
@@ -109,7 +109,7 @@ static void time_out(struct __test_metadata *_metadata, struct sweep *s)
 	close_file(s);
 	for (int i = 0; i < MANY; i++) {
 		ASSERT_TRUE(kb_callback(&s->kb, &event));
-		EXPECT_EQ(i, event.context);
+		EXPECT_EQ((uint64_t)i, event.context);
 		EXPECT_EQ(kOSKextReturnTimeout, event.result);
 	}
 	while (!kb_fetch(s->kb.daemon, &record, 0))
