@@ -360,6 +360,13 @@ void settle()
 		works.changed.wait(lock);
 }
 
+size_t timers_armed()
+{
+	std::lock_guard lock(pool().mutex);
+
+	return pool().timers.size();
+}
+
 void advance_ns(u64 ns)
 {
 	u64 until = now() + ns;

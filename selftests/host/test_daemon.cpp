@@ -132,6 +132,51 @@ TEST_F(Oskext, T_082_many_deadlines_at_once)
 	kext.wait_for_calls(301);
 }
 
+// The timer outlasts the requests that it was armed for, and the scan's the kext; neither outlasts the module.
+TEST_F(Oskext, exit_with_both_timers_armed)
+{
+	Daemon daemon;
+	{
+		Kext kext("", KEXTBRIDGE_KEXT_PLAIN_RMMOD);
+
+		ASSERT_EQ(kext.insmod(), 0);
+		kext.cancel(kext.must_request("n", nullptr, 1000000));
+		kext.retain();
+		kext.release();
+		EXPECT_EQ(kext.rmmod(), 0);
+	}
+	fake::advance_ms(1);
+	EXPECT_EQ(fake::timers_armed(), 2u);
+}
+
+// Whatever ends a request takes it off the queue of deadlines: what it was is free memory when the time comes.
+TEST_F(Oskext, T_082_no_deadline_of_what_has_ended)
+{
+	Daemon daemon;
+	Kext kext("", KEXTBRIDGE_KEXT_PLAIN_RMMOD);
+	Control program;
+
+	ASSERT_EQ(kext.insmod(), 0);
+	for (int i = 0; i < 4; i++)
+		kext.must_request("n", nullptr, 1000);
+	std::vector<Record> records = daemon.fetch(2);
+	ASSERT_EQ(records.size(), 2u);
+	daemon.reply(records[0].id, 0);
+	kext.cancel(records[1].tag());
+	kext.wait_for_calls(1);
+	fake::settle();
+	{
+		Control closed;
+
+		closed.must_request("n", 0, 1000);
+	}
+	program.cancel(program.must_request("n", 0, 1000));
+	EXPECT_EQ(kext.rmmod(), 0);
+	EXPECT_EQ(kext.call_count(), 3u);
+	fake::advance_ms(2000);
+	EXPECT_EQ(host::stats().timeouts, 0u);
+}
+
 TEST_F(Oskext, T_083_killed_daemon_loses_nothing)
 {
 	Kext kext;

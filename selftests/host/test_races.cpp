@@ -818,6 +818,86 @@ TEST_F(Races, lease_death_against_delete)
 	EXPECT_GT(restarted, 0u);
 }
 
+// A tag can be guessed: nobody finds a request by it that is not ready, however soon, and its end is one and its own.
+TEST_F(Races, T_085_guessed_ids_against_requests)
+{
+	struct Context {
+		std::atomic<u32> ends{0};
+		u32 tag = 0;
+	};
+	Daemon daemon;
+	Control program;
+	Kext kext;
+	u32 count = host::rounds(20000);
+	std::vector<Context> contexts(count);
+	std::atomic<u32> newest{0};
+	std::atomic<u32> cancelled{0};
+	std::atomic<u32> called{0};
+	std::atomic<bool> stop{false};
+	auto is_one = [&](const void *context) { return context >= &contexts.front() && context <= &contexts.back(); };
+
+	kext.keep_calls = false;
+	kext.on_callback = [&](const Call &call) {
+		if (!is_one(call.context))
+			fake::bug("called back with a context that is none");
+		static_cast<Context *>(call.context)->ends++;
+		called++;
+	};
+	ASSERT_EQ(kext.insmod(), 0);
+	Service service(daemon);
+	fake::chaos(100, seed_);
+	fake::xa_always_allocates(true);
+	std::vector<std::thread> guessers;
+	guessers.emplace_back([&] { // a driver
+		while (!stop) {
+			void *context = nullptr;
+			u32 guess = newest + 1;
+
+			if (kext.cancel(guess, &context))
+				continue;
+			if (!is_one(context))
+				fake::bug("a request without its context");
+			static_cast<Context *>(context)->ends++;
+			cancelled++;
+		}
+	});
+	guessers.emplace_back([&] { // the daemon, before it has fetched it
+		while (!stop) {
+			s32 status = daemon.reply(newest + 1, 0, "guessed");
+
+			if (status && status != kOSKextReturnNotFound)
+				fake::bug("a guessed reply: 0x%x", static_cast<u32>(status));
+		}
+	});
+	guessers.emplace_back([&] { // a program
+		while (!stop) {
+			Control::Outcome outcome = program.cancel(newest + 1);
+
+			if (outcome.error ||
+			    (outcome.result != kOSKextReturnNotFound && outcome.result != kOSKextReturnNotPrivileged))
+				fake::bug("a program's cancel: 0x%x", static_cast<u32>(outcome.result));
+			if (program.result(newest + 1).status != kOSKextReturnNotFound)
+				fake::bug("a program got a driver's result");
+		}
+	});
+	for (u32 i = 0; host::one_more(i, count, cancelled && called) && i < count; i++) {
+		ASSERT_EQ(kext.request("n", &contexts[i].tag, &contexts[i]), kOSReturnSuccess);
+		newest = contexts[i].tag;
+		while (contexts[i].ends == 0)
+			std::this_thread::yield();
+	}
+	stop = true;
+	for (std::thread &guesser : guessers)
+		guesser.join();
+	fake::chaos(0, 0);
+	service.finish();
+	for (const Context &context : contexts)
+		ASSERT_EQ(context.ends, 1u);
+	printf("cancelled %u, called back %u\n", cancelled.load(), called.load());
+	EXPECT_GT(cancelled, 0u);
+	EXPECT_GT(called, 0u);
+}
+
 // Loads that fail take a tag back while others read the list.
 TEST_F(Races, list_against_failing_loads)
 {

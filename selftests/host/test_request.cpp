@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Asking: what is refused, what arrives, in which order, and on whose stack.
+#include <algorithm>
 #include <cstring>
+#include <map>
 
 #include "kit.hpp"
 
@@ -552,6 +554,94 @@ TEST_F(Oskext, T_053_request_from_a_callback)
 	EXPECT_EQ(calls[1].tag, second);
 	EXPECT_GT(second, first);
 	EXPECT_EQ(calls[1].data, "again");
+}
+
+// Each callback asks for the next: none is called by another, however many there are.
+TEST_F(Oskext, T_053_ten_thousand_one_from_the_other)
+{
+	constexpr u32 count = 10000;
+	Daemon daemon;
+	Kext kext;
+	std::mutex mutex;
+	std::map<std::thread::id, std::pair<uintptr_t, uintptr_t>> frames; // of each worker: the lowest, the highest
+
+	kext.keep_calls = false;
+	kext.on_callback = [&](const Call &call) {
+		uintptr_t frame = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
+		uintptr_t left = reinterpret_cast<uintptr_t>(call.context);
+		{
+			std::lock_guard lock(mutex);
+			auto &[low, high] = frames.try_emplace(call.thread, frame, frame).first->second;
+
+			low = std::min(low, frame);
+			high = std::max(high, frame);
+		}
+		if (left) {
+			EXPECT_EQ(kext.request("next", nullptr, reinterpret_cast<void *>(left - 1)), kOSReturnSuccess);
+		}
+	};
+	ASSERT_EQ(kext.insmod(), 0);
+	Service service(daemon);
+	kext.must_request("first", reinterpret_cast<void *>(uintptr_t{count - 1}));
+	while (kext.call_count() < count)
+		std::this_thread::yield();
+	fake::settle();
+	EXPECT_EQ(kext.call_count(), count);
+	for (const auto &[thread, stack] : frames)
+		EXPECT_LT(stack.second - stack.first, 4096u);
+}
+
+// Every call of the KPI, and of a program's that does not wait, from where a lock or a wait of ours would be deadly.
+TEST_F(Oskext, every_call_from_inside_a_callback)
+{
+	Daemon daemon;
+	Control program;
+	Kext kext;
+	Kext other;
+	u32 pending = 0;
+	u32 fetched = 0;
+	u32 theirs = 0;
+
+	auto call_all = [&](OSKextRequestTag own) {
+		OSKextRequestTag tag = 0;
+		void *out = nullptr;
+
+		EXPECT_EQ(kext.cancel(own), kOSKextReturnNotFound);
+		EXPECT_EQ(kext.cancel_nowait(own), kOSKextReturnInUse);
+		EXPECT_EQ(kext.cancel(pending, &out), kOSReturnSuccess);
+		EXPECT_EQ(out, X);
+		EXPECT_EQ(kext.cancel_nowait(fetched, &out), kOSReturnSuccess);
+		EXPECT_EQ(kext.cancel(theirs), kOSReturnSuccess);
+		EXPECT_EQ(kext.request("again", &tag), kOSReturnSuccess);
+		EXPECT_EQ(kext.cancel_all(), 1u);
+		EXPECT_EQ(kext.retain(), kOSReturnSuccess);
+		EXPECT_EQ(kext.release(), kOSReturnSuccess);
+		EXPECT_EQ(OSKextRetainKextWithLoadTag(other.tag()), kOSReturnSuccess);
+		EXPECT_EQ(OSKextReleaseKextWithLoadTag(other.tag()), kOSReturnSuccess);
+		EXPECT_EQ(OSKextLoadKextWithIdentifier(kext.info.name), kOSReturnSuccess);
+		EXPECT_EQ(OSKextLoadKextWithIdentifier("com.example.x"), kOSKextReturnDeferred);
+		EXPECT_EQ(program.list().size(), 2u);
+		EXPECT_EQ(program.unload(kext.tag(), true).result, kOSKextReturnInUse);
+		EXPECT_EQ(program.cancel(own).result, kOSKextReturnNotPrivileged);
+		EXPECT_EQ(fake::atomic_depth(), 0);
+	};
+	kext.on_callback = [&](const Call &call) { call_all(call.tag); };
+	ASSERT_EQ(kext.insmod(), 0);
+	ASSERT_EQ(other.insmod(), 0);
+	kext.must_request("first");
+	fetched = kext.must_request("fetched", X);
+	std::vector<Record> records = daemon.fetch(2);
+	ASSERT_EQ(records.size(), 2u);
+	pending = kext.must_request("pending", X);
+	theirs = other.must_request("theirs", X);
+	// IF_IDLE, and this one keeps it from being so.
+	program.retain(kext.tag());
+	EXPECT_EQ(daemon.reply(records[0].id, 0), kOSReturnSuccess);
+	kext.wait_for_calls(1);
+	program.release(kext.tag());
+	for (const Record &record : daemon.fetch())
+		if (record.kind == KEXTD_LOAD)
+			daemon.reply(record.id, kOSKextReturnNotFound);
 }
 
 TEST_F(Oskext, T_054_context_is_passed_through)
