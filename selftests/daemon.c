@@ -138,6 +138,127 @@ TEST_F(kext, T_082_earlier_deadline_behind_a_later_one)
 	ASSERT_EQ(0, kb_cancel(&self->kb, A, late.tag, NULL));
 }
 
+/* In a call that sleeps; false: gone instead. */
+static bool falls_asleep(pid_t pid, pid_t tid)
+{
+	char path[64], text[256];
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", pid, tid);
+	for (;;) {
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+		const char *state;
+
+		if (fd >= 0)
+			close(fd);
+		if (length <= 0)
+			return false;
+		text[length] = 0;
+		state = strrchr(text, ')');
+		if (!state || state[2] == 'Z')
+			return false;
+		if (state[2] == 'S' || state[2] == 'D')
+			return true;
+		sched_yield();
+	}
+}
+
+/* Whoever waits for a daemon that never answers dies at once when he is killed, and what he asked for goes on. */
+TEST_F(kext, T_082_who_waits_for_a_hanging_daemon_can_be_killed)
+{
+	enum { RESULT, ANY_RESULT, LOAD, UNLOAD, POLL, FETCH, CALLS };
+	struct kextbridge_request ask = {.size = sizeof(ask),
+					 .identifier = KB_STRING("a"),
+					 .identifier_size = 1,
+					 .name = KB_STRING("b"),
+					 .name_size = 1};
+	struct kextbridge_status before, after;
+	uint64_t load = 0, unload = 0;
+	struct kb_record record;
+	pid_t pids[CALLS];
+	int status;
+
+	ASSERT_TRUE(kb_status(&self->kb, &before));
+	for (int call = 0; call < FETCH; call++) {
+		pids[call] = fork();
+		ASSERT_GE(pids[call], 0);
+		if (pids[call])
+			continue;
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		/* A file of its own, which its death closes. */
+		int control = open("/dev/kextbridge", O_RDWR | O_CLOEXEC);
+		struct kextbridge_result result = {.size = sizeof(result), .tag = TAG_INVALID};
+
+		switch (call) {
+		case LOAD:
+			kb_load(control, "com.example.none", KEXTBRIDGE_LOAD_WAIT);
+			break;
+		case UNLOAD:
+			kb_unload(control, kb_tag(&self->kb, A), 0);
+			break;
+		default:
+			if (ioctl(control, KEXTBRIDGE_IOC_REQUEST, &ask) || ask.result)
+				_exit(1);
+			if (call == RESULT)
+				result.tag = ask.tag;
+			if (call == POLL)
+				kb_poll(control, POLLIN, -1);
+			else
+				ioctl(control, KEXTBRIDGE_IOC_RESULT, &result);
+		}
+		_exit(2);
+	}
+	/* All of them are in our hands, and that is all we do. */
+	for (int i = 0; i < FETCH; i++) {
+		ASSERT_EQ(0, kb_fetch(self->kb.daemon, &record, SOON_MS));
+		if (record.head.kind == KEXTD_LOAD)
+			load = record.head.id;
+		if (record.head.kind == KEXTD_UNLOAD)
+			unload = record.head.id;
+	}
+	ASSERT_NE(0, load);
+	ASSERT_NE(0, unload);
+	for (int call = 0; call < FETCH; call++) {
+		EXPECT_TRUE(falls_asleep(pids[call], pids[call])) TH_LOG("call %d", call);
+		ASSERT_EQ(0, kill(pids[call], SIGKILL));
+		ASSERT_EQ(pids[call], waitpid(pids[call], &status, 0));
+		EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) TH_LOG("call %d: %x", call, status);
+	}
+	/* The requests went with their files; the load and the unload are still wanted. */
+	for (int i = 0; i < 3; i++) {
+		ASSERT_EQ(0, kb_fetch(self->kb.daemon, &record, SOON_MS));
+		EXPECT_EQ(KEXTD_CANCEL, record.head.kind);
+	}
+	EXPECT_EQ(0, kb_reply(self->kb.daemon, load, kOSKextReturnNotFound));
+	EXPECT_EQ(0, kb_rmmod(A));
+	EXPECT_EQ(0, kb_reply(self->kb.daemon, unload, 0));
+	/* The daemon itself, while there is nothing to do. */
+	kb_daemon_leave(&self->kb);
+	pids[FETCH] = fork();
+	if (!pids[FETCH]) {
+		uint64_t buffer[64];
+		struct kextd_exchange args = {
+			.max_requests = 1, .requests = KB_STRING(buffer), .requests_size = sizeof(buffer)};
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		kb_exchange(kb_open_daemon(), &args);
+		_exit(2);
+	}
+	do {
+		ASSERT_TRUE(kb_status(&self->kb, &after));
+	} while (after.daemon_pid != pids[FETCH]);
+	EXPECT_TRUE(falls_asleep(pids[FETCH], pids[FETCH]));
+	ASSERT_EQ(0, kill(pids[FETCH], SIGKILL));
+	ASSERT_EQ(pids[FETCH], waitpid(pids[FETCH], &status, 0));
+	EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) TH_LOG("%x", status);
+	ASSERT_EQ(0, kb_daemon(&self->kb));
+	ASSERT_TRUE(kb_status(&self->kb, &after));
+	EXPECT_EQ(before.submitted + 3, after.submitted);
+	EXPECT_EQ(before.discarded + 3, after.discarded);
+	EXPECT_EQ(before.unloads + 1, after.unloads);
+	EXPECT_EQ(0, after.pending + after.fetched + after.answered);
+}
+
 TEST_F(bare, T_083_killed_daemons_requests_go_to_the_next)
 {
 	struct kbtest_event event;
@@ -290,6 +411,7 @@ TEST_F(kext, T_089_what_was_fetched_is_not_fetched_again)
 
 struct fetcher {
 	pthread_t thread;
+	pid_t tid;
 	int daemon;
 	struct kextd_exchange args;
 	uint64_t buffer[1024];
@@ -304,6 +426,7 @@ static void *fetch_sleeping(void *arg)
 	fetcher->args.requests = KB_STRING(fetcher->buffer);
 	fetcher->args.requests_size = sizeof(fetcher->buffer);
 	fetcher->args.max_requests = 4;
+	__atomic_store_n(&fetcher->tid, gettid(), __ATOMIC_RELEASE);
 	fetcher->err = kb_exchange(fetcher->daemon, &fetcher->args);
 	fetcher->done_ns = kb_now_ns();
 	return NULL;
@@ -325,6 +448,31 @@ TEST_F(kext, T_089_fetch_sleeps_until_there_is_something)
 	EXPECT_GE(fetcher.done_ns, requested);
 	ASSERT_EQ(1, fetcher.args.request_count);
 	EXPECT_EQ(head->size, fetcher.args.requests_used);
+	ASSERT_EQ(0, kb_reply(self->kb.daemon, head->id, 0));
+}
+
+/* One thread sleeps in the call, another answers by the same descriptor. */
+TEST_F(kext, T_089_sleeping_fetch_holds_up_no_reply)
+{
+	static struct fetcher fetcher;
+	const struct kextd_request *head = (const void *)fetcher.buffer;
+	struct kbtest_event event;
+	struct kb_record record;
+
+	ASSERT_EQ(0, kb_request(&self->kb, A, "one", 1, NULL));
+	FETCH(&record, "one");
+	fetcher.daemon = self->kb.daemon;
+	ASSERT_EQ(0, pthread_create(&fetcher.thread, NULL, fetch_sleeping, &fetcher));
+	while (!__atomic_load_n(&fetcher.tid, __ATOMIC_ACQUIRE))
+		sched_yield();
+	ASSERT_TRUE(falls_asleep(getpid(), fetcher.tid));
+	EXPECT_EQ(0, kb_reply(self->kb.daemon, record.head.id, 0));
+	EXPECT_TRUE(kb_callback(&self->kb, &event));
+	EXPECT_EQ(1, event.context);
+	ASSERT_EQ(0, kb_request(&self->kb, A, "two", 2, NULL));
+	pthread_join(fetcher.thread, NULL);
+	ASSERT_EQ(0, fetcher.err);
+	ASSERT_EQ(1, fetcher.args.request_count);
 	ASSERT_EQ(0, kb_reply(self->kb.daemon, head->id, 0));
 }
 

@@ -209,4 +209,37 @@ TEST_F(kext, T_109_load_retains_nothing)
 	EXPECT_EQ(0, kext.flags & KEXT_FLAG_AUTOUNLOAD);
 }
 
+/* An open node, either of them, keeps the module; and when both are closed, nothing does. */
+TEST_F(bare, open_nodes_keep_kextbridge)
+{
+	static const char *const nodes[] = {"/dev/kextbridge", "/dev/kextd"};
+	int fds[2];
+
+	ASSERT_EQ(0, kb_daemon(&self->kb));
+	close(self->kb.bench);
+	self->kb.bench = -1;
+	ASSERT_EQ(0, kb_unload_served(&self->kb, "kbtest"));
+	kb_daemon_leave(&self->kb);
+	close(self->kb.control);
+	self->kb.control = -1;
+	for (int both = 0; both < 2; both++) {
+		for (int i = 0; i < 2; i++) {
+			fds[i] = open(nodes[i], O_RDWR | O_CLOEXEC);
+			ASSERT_GE(fds[i], 0) TH_LOG("%s: %s", nodes[i], strerror(errno));
+			EXPECT_EQ(EWOULDBLOCK, kb_rmmod("kextbridge")) TH_LOG("with %s open", nodes[i]);
+			if (!both)
+				close(fds[i]);
+		}
+	}
+	EXPECT_EQ(0, ioctl(fds[0], KEXTBRIDGE_IOC_STATUS,
+			   &(struct kextbridge_status){.size = sizeof(struct kextbridge_status)}));
+	close(fds[0]);
+	EXPECT_EQ(EWOULDBLOCK, kb_rmmod("kextbridge"));
+	close(fds[1]);
+	EXPECT_EQ(0, kb_rmmod("kextbridge"));
+	for (int i = 0; i < 2; i++)
+		EXPECT_EQ(-1, open(nodes[i], O_RDWR | O_CLOEXEC));
+	ASSERT_EQ(0, kb_setup(&self->kb, NULL));
+}
+
 TEST_HARNESS_MAIN

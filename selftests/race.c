@@ -4,6 +4,8 @@
  * so that both outcomes come up, with some noise on top. KEXTBRIDGE_SEED repeats a run as far as a race can be
  * repeated.
  */
+#include <sys/epoll.h>
+
 #include "kselftest_harness.h"
 
 #include "lib/fixture.h"
@@ -244,6 +246,133 @@ TEST_F_TIMEOUT(kext, T_091_no_wake_up_is_lost, 500)
 	TH_LOG("%u requests in %.1f s", issued, (kb_now_ns() - began) / 1e9);
 	ASSERT_TRUE(kb_status(&self->kb, &status));
 	EXPECT_EQ(0, status.fetched);
+}
+
+/* ---- T-091: nor one of epoll, of either node, level- or edge-triggered */
+
+/* Two threads that wait in epoll and nowhere else: the daemon's, and the program's. Without an end to their patience. */
+struct watching {
+	pthread_t thread;
+	int node, stop; /* stop: to be told by */
+	uint32_t events;
+	uint32_t *done;
+	int (*work)(struct watching *watching); /* all that there is now; -1: an error */
+	int err;
+};
+
+static void *watch(void *arg)
+{
+	struct watching *watching = arg;
+	struct epoll_event node = {.events = watching->events, .data.u32 = 1}, stop = {.events = EPOLLIN}, event;
+	int epoll = epoll_create1(EPOLL_CLOEXEC), count = 0;
+
+	if (epoll_ctl(epoll, EPOLL_CTL_ADD, watching->node, &node) ||
+	    epoll_ctl(epoll, EPOLL_CTL_ADD, watching->stop, &stop))
+		watching->err = errno;
+	while (!watching->err && epoll_wait(epoll, &event, 1, -1) == 1 && event.data.u32 && count >= 0) {
+		count = watching->work(watching);
+		if (count > 0)
+			__atomic_add_fetch(watching->done, count, __ATOMIC_RELEASE);
+	}
+	if (count < 0)
+		watching->err = errno;
+	close(epoll);
+	return NULL;
+}
+
+static int answer_what_is_there(struct watching *watching)
+{
+	int count = 0, err;
+	struct kb_record record;
+
+	/* Until there is nothing: an edge is told once. */
+	while (!(err = kb_fetch(watching->node, &record, 0))) {
+		if (kb_reply(watching->node, record.head.id, 0))
+			return -1;
+		count++;
+	}
+	errno = err;
+	return err == EAGAIN ? count : -1;
+}
+
+static int collect_what_is_there(struct watching *watching)
+{
+	struct kextbridge_result result = {.size = sizeof(result)};
+	int count = 0;
+
+	for (;; count++) {
+		result.flags = KEXTBRIDGE_RESULT_NOWAIT | KEXTBRIDGE_RESULT_RELEASE;
+		result.tag = TAG_INVALID;
+		if (ioctl(watching->node, KEXTBRIDGE_IOC_RESULT, &result))
+			return errno == EAGAIN ? count : -1;
+		if (result.status)
+			return count; /* none is left, none is pending */
+	}
+}
+
+TEST_F_TIMEOUT(kext, T_091_no_wake_up_of_epoll_is_lost, 500)
+{
+	enum { REQUESTS = 5000 };
+	struct kextbridge_request request = {.size = sizeof(request),
+					     .identifier = KB_STRING("a"),
+					     .identifier_size = 1,
+					     .name = KB_STRING("b"),
+					     .name_size = 1};
+
+	for (int edge = 0; edge < 2; edge++) {
+		uint32_t events = EPOLLIN | (edge ? EPOLLET : 0), answered = 0, collected = 0, issued = 0, slept = 0;
+		int stop[2];
+		struct watching watching[2];
+		bool lost = false;
+
+		ASSERT_EQ(0, pipe(stop));
+		watching[0] = (struct watching){.node = self->kb.daemon,
+						.stop = stop[0],
+						.events = events,
+						.done = &answered,
+						.work = answer_what_is_there};
+		watching[1] = (struct watching){.node = self->kb.control,
+						.stop = stop[0],
+						.events = events,
+						.done = &collected,
+						.work = collect_what_is_there};
+		for (int i = 0; i < 2; i++)
+			ASSERT_EQ(0, pthread_create(&watching[i].thread, NULL, watch, &watching[i]));
+		while (issued < REQUESTS && !lost) {
+			uint64_t waited = kb_now_ns();
+
+			for (uint32_t more = 1 + kb_random() % 4; more; more--, issued++) {
+				request.tag = request.result = 0;
+				ASSERT_EQ(0, ioctl(self->kb.control, KEXTBRIDGE_IOC_REQUEST, &request));
+				ASSERT_EQ(0, request.result);
+			}
+			if (kb_random() % 2)
+				continue;
+			/* Both asleep again, or about to be: nothing else would wake them. */
+			while (__atomic_load_n(&collected, __ATOMIC_ACQUIRE) != issued && !lost) {
+				sched_yield();
+				lost = kb_now_ns() - waited > 10000000000ull;
+			}
+			slept++;
+		}
+		EXPECT_FALSE(lost)
+		TH_LOG("%s: of %u requests %u were answered, %u collected", edge ? "edge" : "level", issued, answered,
+		       collected);
+		/* The last ones. */
+		for (uint64_t waited = kb_now_ns(); !lost && kb_now_ns() - waited < 10000000000ull;)
+			if (__atomic_load_n(&collected, __ATOMIC_ACQUIRE) == issued)
+				break;
+		EXPECT_EQ(issued, collected);
+		EXPECT_EQ(issued, answered);
+		EXPECT_GE(slept, REQUESTS / 20);
+		close(stop[1]);
+		for (int i = 0; i < 2; i++) {
+			pthread_join(watching[i].thread, NULL);
+			EXPECT_EQ(0, watching[i].err);
+		}
+		close(stop[0]);
+		TH_LOG("%s-triggered: %u requests, all waited for %u times", edge ? "edge" : "level", issued, slept);
+	}
 }
 
 /* ---- T-146: many threads retain and release */

@@ -469,6 +469,34 @@ TEST_F(kext, T_090_load_structure)
 	NOTHING_TO_FETCH();
 }
 
+/* The nodes have calls and poll, and nothing that a file has besides. */
+TEST_F(kext, T_090_nodes_have_no_position_no_bytes_no_memory)
+{
+	const int nodes[] = {self->kb.daemon, self->kb.control};
+	char byte = 'b';
+
+#define EXPECT_ERRNO(expected, call)                                   \
+	do {                                                           \
+		errno = 0;                                             \
+		EXPECT_TRUE((long)(call) == -1 && errno == (expected)) \
+		TH_LOG("node %d, " #call ": %s", i, strerror(errno));  \
+	} while (0)
+
+	for (int i = 0; i < 2; i++) {
+		EXPECT_ERRNO(ESPIPE, lseek(nodes[i], 0, SEEK_CUR));
+		EXPECT_ERRNO(ESPIPE, lseek(nodes[i], 100, SEEK_SET));
+		EXPECT_ERRNO(EINVAL, read(nodes[i], &byte, 1));
+		EXPECT_ERRNO(EINVAL, write(nodes[i], &byte, 1));
+		EXPECT_ERRNO(ESPIPE, pread(nodes[i], &byte, 1, 1));
+		EXPECT_ERRNO(ESPIPE, pwrite(nodes[i], &byte, 1, 1));
+		EXPECT_ERRNO(ENODEV, mmap(NULL, 4096, PROT_READ, MAP_SHARED, nodes[i], 0));
+		EXPECT_ERRNO(ENODEV, mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, nodes[i], 0));
+		EXPECT_ERRNO(EINVAL, ftruncate(nodes[i], 0));
+	}
+#undef EXPECT_ERRNO
+	EXPECT_EQ('b', byte);
+}
+
 /* ---- fetching into buffers that are not what they seem */
 
 #define EXPECT_IN_ORDER(count)                                                       \
