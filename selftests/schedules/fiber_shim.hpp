@@ -13,6 +13,8 @@ void tick();
 bool timer_armed();
 // No work is queued or runs.
 bool works_idle();
+// It has slept, or left the code of a kext: a grace period need not wait for it.
+void quiet_point();
 void set_signal(Fiber &fiber, bool fatal);
 // Around the code of a kext's own thread or callback.
 void enter_text(int kext);
