@@ -2,7 +2,7 @@
 /*
  * What C++ may call of the kernel: one function per kernel call, named shim_<that call>, no policy, no
  * branch on our state. Implemented by the C files of shim/ in the module and by selftests/host/fake_*.cpp on the
- * host. What can block, wake or publish is there twice: on threads and on fibers (selftests/schedules/fiber_shim.cpp,
+ * host. What can block, wake or publish is there twice: on threads and on fibers (selftests/schedules/fiber_*.cpp,
  * where it is a scheduling point). Arguments and results are the kernel call's; only what differs is said here.
  * Adding one: scripts/new-helper says where.
  */
