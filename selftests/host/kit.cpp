@@ -303,6 +303,15 @@ std::vector<Record> parse(const void *buffer, u32 used)
 	return records;
 }
 
+std::vector<u32> tags_of(const std::vector<Record> &records)
+{
+	std::vector<u32> tags;
+
+	for (const Record &record : records)
+		tags.push_back(record.tag());
+	return tags;
+}
+
 kextd_reply reply_with(u64 id, s32 result)
 {
 	kextd_reply reply{};

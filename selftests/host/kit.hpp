@@ -122,6 +122,7 @@ struct Record {
 	u32 tag() const { return static_cast<u32>(id); }
 };
 std::vector<Record> parse(const void *buffer, u32 used);
+std::vector<u32> tags_of(const std::vector<Record> &records);
 
 kextd_reply reply_with(u64 id, s32 result);
 kextd_reply reply_with(u64 id, s32 result, std::string_view data); // the bytes must stay
@@ -304,6 +305,46 @@ class Balance {
 	}
 };
 
+// An unload that somebody waits for, on a thread of its own.
+class Unload {
+	Control control_;
+	s32 result_ = 0x7777;
+	long error_ = 0;
+	std::atomic<fake::Task *> task_{nullptr};
+	std::atomic<bool> joined_{false};
+	std::thread thread_;
+
+      public:
+	explicit Unload(const Kext &kext, bool if_idle = false)
+		: thread_([this, tag = kext.tag(), if_idle] {
+			  task_ = &fake::current();
+			  Control::Outcome outcome = control_.unload(tag, if_idle);
+
+			  result_ = outcome.result;
+			  error_ = outcome.error;
+			  while (!joined_)
+				  std::this_thread::yield();
+		  })
+	{
+		while (!task_)
+			std::this_thread::yield();
+	}
+	~Unload() { result(); }
+	fake::Task &task() { return *task_; }
+	s32 result()
+	{
+		joined_ = true;
+		if (thread_.joinable())
+			thread_.join();
+		return result_;
+	}
+	long error()
+	{
+		result();
+		return error_;
+	}
+};
+
 // KEXTBRIDGE_SEED or the clock's; printed.
 u64 race_seed();
 // Rounds of a race: fewer under a sanitizer. KEXTBRIDGE_ROUNDS, as 0.1 or 10, multiplies.
@@ -325,6 +366,9 @@ class Oskext : public Core {};
 
 void check_invariants();
 
+// A context that nobody looks into.
+inline void *const X = reinterpret_cast<void *>(0x1234567);
+
 } // namespace host
 
 using host::Call;
@@ -334,3 +378,5 @@ using host::Kext;
 using host::Oskext;
 using host::Record;
 using host::Service;
+using host::Unload;
+using host::X;

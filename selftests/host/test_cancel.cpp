@@ -4,7 +4,6 @@
 
 namespace {
 
-void *const X = reinterpret_cast<void *>(0x1234567);
 void *const kSentinel = reinterpret_cast<void *>(0x5e9717e1);
 
 TEST_F(Oskext, T_001_cancelled_request_never_calls_back)

@@ -8,8 +8,6 @@
 
 namespace {
 
-void *const X = reinterpret_cast<void *>(0x1234567);
-
 void heap_callback(OSKextRequestTag, OSReturn, const void *, uint32_t, void *)
 {
 	fake::bug("a callback outside of every kext");

@@ -4,8 +4,6 @@
 
 namespace {
 
-void *const X = reinterpret_cast<void *>(0x1234567);
-
 // A request in one state, and all events that can meet it.
 class StateTable : public host::Core {
       protected:
