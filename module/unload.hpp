@@ -4,7 +4,8 @@
 //   begin_unload()   the asker's thread   checks; Started -> Flushing; pending requests are answered Timeout
 //   advance          a worker             waits for the callbacks; stop function; Stopped, base reference dropped, the
 //                                         message goes to the daemon
-//   module exit      the daemon's delete_module()   Stopped -> Gone
+//   module exit      the daemon's delete_module()   Stopped -> Gone; the works are waited for, and a grace period for who
+//                                         is still on the way out of the kext's text
 //   reply            the daemon           the message is answered
 //   advance          a worker             not Gone: base reference again, start function; the asker learns the result
 //

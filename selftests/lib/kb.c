@@ -2,8 +2,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,7 +106,7 @@ const char *kb_program_dir(void)
 int kb_insmod_with(const char *module, const char *parameters)
 {
 	static const char *const folders[] = {"", "drivers/"};
-	const char *coverage = getenv("KB_COVERAGE");
+	const char *coverage = getenv("KEXTBRIDGE_COVERAGE");
 	char path[4200], args[256] = "";
 	int fd = -1, err;
 

@@ -52,7 +52,7 @@ uint32_t kb_rounds(uint32_t full);
 
 /* ---- modules and parameters */
 
-/* From the program's folder, or drivers/ there; 0 or an errno. $KB_COVERAGE: the coverage_file of kextbridge. */
+/* From the program's folder, or drivers/ there; 0 or an errno. $KEXTBRIDGE_COVERAGE: the coverage_file of kextbridge. */
 int kb_insmod(const char *module);
 int kb_insmod_with(const char *module, const char *parameters);
 int kb_rmmod(const char *module); /* delete_module with O_NONBLOCK */
