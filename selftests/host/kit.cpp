@@ -780,18 +780,30 @@ void Core::TearDown()
 
 namespace {
 
-// A test that hangs is a failure with a name, soon.
+// A test that hangs is a failure with a name, soon; one that crashes has a name as well.
 class Watchdog : public testing::EmptyTestEventListener {
 	static inline char name_[256];
 
-	static void expired(int)
+	static void say(const char *what)
 	{
-		static const char text[] = "host: hangs: ";
-
-		(void)!write(2, text, sizeof(text) - 1);
+		(void)!write(2, what, strlen(what));
 		(void)!write(2, name_, strlen(name_));
 		(void)!write(2, "\n", 1);
+	}
+
+	static void expired(int)
+	{
+		say("host: hangs: ");
+		signal(SIGABRT, SIG_DFL);
 		abort();
+	}
+
+	// The sanitizers, which end so, have reported before.
+	static void crashed(int number)
+	{
+		say("host: crashed in ");
+		signal(number, SIG_DFL);
+		raise(number);
 	}
 
 	void OnTestStart(const testing::TestInfo &test) override
@@ -801,10 +813,18 @@ class Watchdog : public testing::EmptyTestEventListener {
 		snprintf(name_, sizeof(name_), "%s.%s", test.test_suite_name(), test.name());
 		fake::set_test_name(name_);
 		signal(SIGALRM, expired);
+		signal(SIGABRT, crashed);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+		signal(SIGSEGV, crashed);
+		signal(SIGILL, crashed);
+#endif
 		alarm(limit ? static_cast<unsigned int>(strtoul(limit, nullptr, 10)) : 60);
 	}
 
-	void OnTestEnd(const testing::TestInfo &) override { alarm(0); }
+	void OnTestEnd(const testing::TestInfo &) override
+	{
+		alarm(0);
+	}
 };
 
 } // namespace
