@@ -337,10 +337,8 @@ void serve(Daemon &daemon)
 	}
 }
 
-void kill_daemon(Daemon &daemon)
+static void end_daemon(Daemon &daemon)
 {
-	step("the daemon is killed");
-	daemon.process.gone = true;
 	daemon.dead = true;
 	for (Fiber &fiber : fibers)
 		if (fiber.live && fiber.task.process == &daemon.process)
@@ -348,6 +346,33 @@ void kill_daemon(Daemon &daemon)
 	step(
 		"its threads leave", "", [](const void *d) { return !static_cast<const Daemon *>(d)->calls; }, &daemon);
 	close_daemon(daemon);
+}
+
+void kill_daemon(Daemon &daemon)
+{
+	step("the daemon is killed");
+	daemon.process.gone = true;
+	end_daemon(daemon);
+}
+
+void server(int slot)
+{
+	fibers[slot].task.process = &daemons[0].process;
+	serve(daemons[0]);
+}
+
+void second_server(int slot)
+{
+	fibers[slot].task.process = &daemons[1].process;
+	step("waits for the other daemon's death", "", [](const void *) { return daemons[0].process.gone.load(); });
+	if (open_daemon(daemons[1]))
+		fake::bug("the second daemon cannot open");
+	serve(daemons[1]);
+}
+
+void killer(int)
+{
+	kill_daemon(daemons[0]);
 }
 
 // ---- programs
@@ -418,13 +443,7 @@ static void stop_daemon(Daemon &daemon)
 		sleeps |= fiber.live && fiber.task.process == &daemon.process && fiber.task.sleeping;
 	if (sleeps && !daemon.dead && (kextbridge_daemon_poll_c(&daemon.file, daemon.data, nullptr) & SHIM_EPOLLIN))
 		fake::bug("the daemon sleeps, and there is something to fetch");
-	daemon.dead = true;
-	for (Fiber &fiber : fibers)
-		if (fiber.live && fiber.task.process == &daemon.process)
-			set_signal(fiber, true);
-	step(
-		"its threads leave", "", [](const void *d) { return !static_cast<const Daemon *>(d)->calls; }, &daemon);
-	close_daemon(daemon);
+	end_daemon(daemon);
 }
 
 void unload_core()

@@ -83,6 +83,11 @@ void serve(Daemon &daemon);
 // The process of the daemon is killed: at any moment, also in a call; then its file is closed.
 void kill_daemon(Daemon &daemon);
 
+// Fibers. They serve one of the daemons; the second one opens when the first one is dead, whom the killer kills.
+void server(int slot);
+void second_server(int slot);
+void killer(int slot);
+
 struct Program {
 	::file file;
 	void *data;

@@ -22,12 +22,6 @@ void cancel_first(int)
 	cancel(0, 0);
 }
 
-void server(int slot)
-{
-	fibers[slot].task.process = &daemons[0].process;
-	serve(daemons[0]);
-}
-
 bool given; // one to the idle thread
 
 // Fetches one and never answers it: its hands are full.
@@ -67,7 +61,7 @@ void interrupter(int)
 	set_signal(fibers[1], false);
 }
 
-void killer(int)
+void replacer(int)
 {
 	kill_daemon(daemons[0]);
 	if (open_daemon(daemons[1]))
@@ -137,7 +131,7 @@ void wake_suspect()
 {
 	start_daemon();
 	spawn("old thread", idle_server, true);
-	spawn("killer", killer);
+	spawn("killer", replacer);
 	spawn("short thread", short_server, true);
 	spawn("thread 2", next_server, true);
 	spawn("submitter 1", submit_first);

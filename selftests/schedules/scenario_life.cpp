@@ -29,26 +29,6 @@ OSReturn start_may_fail()
 	return kOSKextReturnInternalError;
 }
 
-void server(int slot)
-{
-	fibers[slot].task.process = &daemons[0].process;
-	serve(daemons[0]);
-}
-
-void second_server(int slot)
-{
-	fibers[slot].task.process = &daemons[1].process;
-	step("waits for the other daemon's death", "", [](const void *) { return daemons[0].process.gone.load(); });
-	if (open_daemon(daemons[1]))
-		fake::bug("the second daemon cannot open");
-	serve(daemons[1]);
-}
-
-void killer(int)
-{
-	kill_daemon(daemons[0]);
-}
-
 void unloader(int)
 {
 	OSReturn result = program_tag_call(programs[0], KEXTBRIDGE_IOC_UNLOAD, kexts[0].load_tag);
@@ -83,7 +63,7 @@ void retainer(int)
 		fake::bug("a release after a retain was refused");
 }
 
-// Retained again before the work that drops the module's reference has looked.
+// Retained again right after the release that let the module go.
 void retainer_again(int slot)
 {
 	u32 tag = kexts[0].load_tag;
@@ -111,6 +91,31 @@ void remover(int)
 void remover_by_force(int)
 {
 	rmmod(0, true);
+}
+
+void remover_when_unused(int)
+{
+	step("waits until it is not used", "", [](const void *) { return kexts[0].module.refs == 1; });
+	rmmod(0, false);
+}
+
+void releaser(int)
+{
+	enter_text(0);
+	if (OSKextReleaseKextWithLoadTag(kexts[0].load_tag))
+		fake::bug("a release after a retain was refused");
+	step("is on its way out");
+	if (!kexts[0].loaded)
+		fake::bug("runs code of a module that is gone");
+	leave_text();
+}
+
+void start_retained()
+{
+	load_core();
+	insmod(0, KEXTBRIDGE_KEXT_PLAIN_RMMOD);
+	if (OSKextRetainKextWithLoadTag(kexts[0].load_tag))
+		fake::bug("a retain was refused");
 }
 
 void start_life(u32 flags, bool with_request)
@@ -189,67 +194,30 @@ void life_plain()
 // A thread of the kext gives the last reference back, and is still in the kext's code then.
 void life_plain_release()
 {
-	static constexpr auto release = [](int) {
-		enter_text(0);
-		if (OSKextReleaseKextWithLoadTag(kexts[0].load_tag))
-			fake::bug("a release after a retain was refused");
-		step("is on its way out");
-		if (!kexts[0].loaded)
-			fake::bug("runs code of a module that is gone");
-		leave_text();
-	};
-	static constexpr auto remove = [](int) {
-		step("waits until it is not used", "", [](const void *) { return kexts[0].module.refs == 1; });
-		rmmod(0, false);
-	};
-
-	load_core();
-	insmod(0, KEXTBRIDGE_KEXT_PLAIN_RMMOD);
-	if (OSKextRetainKextWithLoadTag(kexts[0].load_tag))
-		fake::bug("a retain was refused");
-	spawn("own thread", release);
-	spawn("rmmod", remove);
+	start_retained();
+	spawn("own thread", releaser);
+	spawn("rmmod", remover_when_unused);
 	run_all();
 	unload_core();
 }
 
-// Two threads of the kext release it. Who waits for the first has not waited for the second.
+// Two threads of the kext do, in turns: the module becomes removable twice, with a thread in its code each time.
 void life_plain_releases()
 {
-	static constexpr auto release = [](int) {
-		enter_text(0);
-		if (OSKextReleaseKextWithLoadTag(kexts[0].load_tag))
-			fake::bug("a release after a retain was refused");
-		leave_text();
-	};
-	static constexpr auto again = [](int) {
-		if (OSKextRetainKextWithLoadTag(kexts[0].load_tag))
-			return;
-		enter_text(0);
-		if (OSKextReleaseKextWithLoadTag(kexts[0].load_tag))
-			fake::bug("a release after a retain was refused");
-		step("is on its way out");
-		if (!kexts[0].loaded)
-			fake::bug("runs code of a module that is gone");
-		leave_text();
-	};
-	static constexpr auto remove = [](int) {
-		step("waits until it is not used", "", [](const void *) { return kexts[0].module.refs == 1; });
-		rmmod(0, false);
+	static constexpr auto again = [](int slot) {
+		if (!OSKextRetainKextWithLoadTag(kexts[0].load_tag))
+			releaser(slot);
 	};
 
-	load_core();
-	insmod(0, KEXTBRIDGE_KEXT_PLAIN_RMMOD);
-	if (OSKextRetainKextWithLoadTag(kexts[0].load_tag))
-		fake::bug("a retain was refused");
-	spawn("own thread", release);
+	start_retained();
+	spawn("own thread", releaser);
 	spawn("own thread 2", again);
-	spawn("rmmod", remove);
+	spawn("rmmod", remover_when_unused);
 	run_all();
 	unload_core();
 }
 
-// Unloaded while the worker still holds the reference of the last release: started once, stopped once.
+// Unloaded right after its last release: started once, stopped once.
 void life_plain_unload_at_once()
 {
 	static constexpr auto unload = [](int) {

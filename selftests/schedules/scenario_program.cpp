@@ -11,12 +11,6 @@ bool closing;
 u8 results; // programs that were told the end
 u8 cancelled;
 
-void server(int slot)
-{
-	fibers[slot].task.process = &daemons[0].process;
-	serve(daemons[0]);
-}
-
 // A program's thread; 0: done, else the call's error.
 long make_request()
 {

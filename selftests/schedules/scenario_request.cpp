@@ -32,21 +32,6 @@ void clock(int)
 		tick();
 }
 
-void server(int slot)
-{
-	fibers[slot].task.process = &daemons[0].process;
-	serve(daemons[0]);
-}
-
-void second_server(int slot)
-{
-	fibers[slot].task.process = &daemons[1].process;
-	step("waits for the other daemon's death", "", [](const void *) { return daemons[0].process.gone.load(); });
-	if (open_daemon(daemons[1]))
-		fake::bug("the second daemon cannot open");
-	serve(daemons[1]);
-}
-
 // Another thread of the daemon, which answers what the first one is answering.
 void second_reply(int slot)
 {
@@ -57,11 +42,6 @@ void second_reply(int slot)
 	kextd_reply reply = reply_for(asked[0].tag, kOSKextReturnValidation, false);
 
 	exchange_with(daemons[0], &reply, nullptr, true);
-}
-
-void killer(int)
-{
-	kill_daemon(daemons[0]);
 }
 
 void unloader(int)

@@ -14,12 +14,6 @@ void submitter(int)
 	request(0, 1);
 }
 
-void server(int slot)
-{
-	fibers[slot].task.process = &daemons[0].process;
-	serve(daemons[0]);
-}
-
 void cancel_first(int)
 {
 	step("waits for the tag", "", [](const void *) { return asked_tag_known(0); });
