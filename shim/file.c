@@ -11,7 +11,8 @@ struct file *shim_fget(int fd)
 
 unsigned int shim_file_flags(const struct file *file)
 {
-	return file->f_flags;
+	/* ORDER: none. F_SETFL writes it meanwhile; either value will do. */
+	return READ_ONCE(file->f_flags);
 }
 
 bool shim_file_is_regular(const struct file *file)
@@ -31,7 +32,8 @@ void shim_fput(struct file *file)
 
 s64 shim_i_size_read(const struct file *file)
 {
-	return i_size_read(file_inode(file));
+	/* ORDER: none. The size is a hint, reading finds out; on 64 bits the kernel reads it plainly while others write. */
+	return data_race(i_size_read(file_inode(file)));
 }
 
 s64 shim_kernel_read(struct file *file, void *to, size_t count, s64 *pos)
