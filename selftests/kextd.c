@@ -119,7 +119,7 @@ FIXTURE_TEARDOWN(kextd)
 	do {                                                                                                  \
 		struct kbtest_request get_ = {A, .identifier = KB_STRING(ID_A), .name = KB_STRING(resource)}; \
 		ASSERT_EQ(0, kb_request_with(&self->kb, &get_));                                              \
-		ASSERT_TRUE(kb_event(&self->kb, KBTEST_CALLBACK, event, 25000));                              \
+		ASSERT_TRUE(kb_event(&self->kb, KBTEST_CALLBACK, event, 100000));                              \
 		ASSERT_EQ(get_.tag, (event)->tag);                                                            \
 	} while (0)
 
@@ -129,7 +129,7 @@ FIXTURE_TEARDOWN(kextd)
 		EXPECT_EQ(0, (event)->length);                 \
 	} while (0)
 
-TEST_F_TIMEOUT(kextd, T_040_files_of_all_sizes, 60)
+TEST_F_TIMEOUT(kextd, T_040_files_of_all_sizes, 240)
 {
 	static const uint32_t sizes[] = {1, 4096, 70105, 64 << 20};
 	struct kbtest_event event;
