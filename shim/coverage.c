@@ -9,6 +9,7 @@
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/mutex.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/vmalloc.h>
@@ -58,14 +59,21 @@ static int add_to_file(struct file *file, unsigned long size)
 	return err < 0 ? err : err == size ? 0 : -ENOSPC;
 }
 
-static int save(void)
+/* Failures of memory that a test wants are not for us. */
+static unsigned int set_fail_nth(unsigned int nth)
+{
+#ifdef CONFIG_FAULT_INJECTION
+	swap(current->fail_nth, nth);
+#endif
+	return nth;
+}
+
+static int save_to_file(void)
 {
 	unsigned long start, size;
 	struct file *file;
 	int err;
 
-	if (!file_name[0])
-		return 0;
 	compat_module_text(THIS_MODULE, &start, &size);
 	if (size > ROOM)
 		return -E2BIG;
@@ -74,6 +82,19 @@ static int save(void)
 		return PTR_ERR(file);
 	err = add_to_file(file, size);
 	filp_close(file, NULL);
+	return err;
+}
+
+static int save(void)
+{
+	unsigned int nth;
+	int err;
+
+	if (!file_name[0])
+		return 0;
+	nth = set_fail_nth(0);
+	err = save_to_file();
+	set_fail_nth(nth);
 	return err;
 }
 
