@@ -198,14 +198,16 @@ static uint64_t total_of(uint32_t kind, int outcome)
 
 static void print_kind(uint32_t kind)
 {
-	uint64_t calls = 0, took_ns = 0;
+	uint64_t calls = 0, took_ns = 0, timed = 0;
 
-	for (uint32_t i = 0; i < shared->jobs; i++)
+	for (uint32_t i = 0; i < shared->jobs; i++) {
 		took_ns += shared->job[i].took_ns[kind];
+		timed += shared->job[i].timed[kind];
+	}
 	for (int i = 0; i < OUTCOMES; i++)
 		calls += total_of(kind, i);
 	printf("# %s: %llu calls of %llu us", kinds[kind].name, (unsigned long long)calls,
-	       (unsigned long long)(calls ? took_ns / calls / 1000 : 0));
+	       (unsigned long long)(timed ? took_ns / timed / 1000 : 0));
 	for (int i = 0; i < OUTCOMES; i++)
 		if (total_of(kind, i))
 			printf(", %s %llu", outcome_name(i), (unsigned long long)total_of(kind, i));

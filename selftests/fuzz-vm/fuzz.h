@@ -72,7 +72,7 @@ struct job {
 	_Atomic uint64_t programs;
 	_Atomic uint64_t injected;
 	_Atomic uint32_t counts[MAX_KINDS][OUTCOMES];
-	uint64_t took_ns[MAX_KINDS];
+	uint64_t took_ns[MAX_KINDS], timed[MAX_KINDS]; /* CPU time of some of them */
 	uint32_t kept;
 	struct program corpus[KEPT];
 };
