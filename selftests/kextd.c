@@ -119,7 +119,7 @@ FIXTURE_TEARDOWN(kextd)
 	do {                                                                                                  \
 		struct kbtest_request get_ = {A, .identifier = KB_STRING(ID_A), .name = KB_STRING(resource)}; \
 		ASSERT_EQ(0, kb_request_with(&self->kb, &get_));                                              \
-		ASSERT_TRUE(kb_event(&self->kb, KBTEST_CALLBACK, event, 100000));                              \
+		ASSERT_TRUE(kb_event(&self->kb, KBTEST_CALLBACK, event, 100000));                             \
 		ASSERT_EQ(get_.tag, (event)->tag);                                                            \
 	} while (0)
 
