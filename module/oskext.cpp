@@ -68,7 +68,7 @@ OSReturn submit(const char *identifier, const char *name, OSKextRequestResourceC
 		return result;
 	}
 	if (tag_out)
-		*tag_out = request->tag;
+		write_once(*tag_out, request->tag);
 	owner->get(); // OWNERSHIP: the request's
 	publish_locked(*request, owner, timeout_ms ? timeout_ms : read_once(kextbridge_params.request_timeout_ms),
 		       true);
@@ -119,7 +119,7 @@ extern "C" OSReturn kextbridge_request_resource(const char *kextIdentifier, cons
 {
 	shim_might_sleep();
 	if (requestTagOut)
-		*requestTagOut = kOSKextRequestTagInvalid;
+		write_once(*requestTagOut, kOSKextRequestTagInvalid);
 	return submit(kextIdentifier, resourceName, callback, context, requestTagOut, timeout_ms, max_length);
 }
 

@@ -67,7 +67,8 @@ typedef void (*OSKextRequestResourceCallback)(OSKextRequestTag requestTag, OSRet
  *
  * OWNERSHIP: both strings are copied. context is not touched; it is the request's until the callback runs
  *   or a cancel returns it.
- * requestTagOut: may be NULL; set to kOSKextRequestTagInvalid first, to the tag before callback can run.
+ * requestTagOut: may be NULL; set to kOSKextRequestTagInvalid first, to the tag before callback can run. Another thread
+ *   may look (READ_ONCE) meanwhile.
  * Returns kOSReturnSuccess; on anything else callback never runs:
  *   kOSKextReturnInvalidArgument  a NULL or over-long string (max_name), a callback that is not in the code
  *                                 of a loaded kext, a kext that is not started;
