@@ -580,9 +580,11 @@ kern_return_t kbtest_start(struct kbtest_kext *kext, kmod_info_t *ki)
 
 	for (i = 0; i < plan.start_requests; i++)
 		event.inner_result = request_one(entry, kext->log, kext->identifier, "start", &args, i, &tag);
-	if (plan.flags & KBTEST_START_INIT_TEXT)
+	if ((plan.flags & KBTEST_START_INIT_TEXT) && kext->init_text)
 		event.inner_result =
 			OSKextRequestResource(kext->identifier, "start", kext->init_text, NULL, &event.inner_tag);
+	/* When it is started again, this may be another kext's text. */
+	kext->init_text = NULL;
 	if (plan.flags & KBTEST_START_RETAIN)
 		event.inner_result = OSKextRetainKextWithLoadTag(kext->load_tag);
 	if (plan.flags & KBTEST_START_LOAD)
