@@ -29,7 +29,7 @@ make_snapshot() {
 		read -r size && head -c "$size" >result
 	) <cmd.out {cmd_fd}>&- &
 	receiver=$!
-	start_machine "${memory[@]}" "${boot[@]}"
+	boot_machine "${memory[@]}" "${boot[@]}"
 	watch_machine "$receiver"
 	if [ -z "$timed_out" ] && kill -0 "$qemu_pid" 2>/dev/null; then
 		echo 'migrate_set_parameter max-bandwidth 100G' >&"$mon_fd"

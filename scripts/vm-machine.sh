@@ -64,6 +64,7 @@ line+=$append
 boot=(-kernel "$image" -initrd "$tmp/initrd" -append "$line")
 
 readers=()
+boot_seconds=${KEXTBRIDGE_BOOT_SECONDS:-120}
 exec 7</dev/null
 
 # new_machine DIR [CHANNEL...]: the working directory of one machine, with the
@@ -106,6 +107,29 @@ start_machine() {
 	sleep "$timeout" &
 	sleep_pid=$!
 	pids+=("${readers[@]}" "$qemu_pid" "$sleep_pid")
+}
+
+# boot_machine ARGUMENT...: start_machine, and once more if the kernel does not
+# get as far as its first process: 6.1 with PROVE_RCU sometimes waits for ever in
+# its own test of RCU tasks.  Nothing of ours has run by then.
+boot_machine() {
+	local try since
+	for try in 1 2 3; do
+		start_machine "$@"
+		since=$SECONDS
+		while kill -0 "$qemu_pid" 2>/dev/null && ((SECONDS - since < boot_seconds)); do
+			! grep -q '^vm: init runs' console || return 0
+			sleep 0.2
+		done
+		# From here on the time limit is what counts.
+		if ((try == 3)) || ! kill -0 "$qemu_pid" 2>/dev/null; then
+			return 0
+		fi
+		kb_note "the kernel has not come up after $boot_seconds s and is started again; the console ended with: $(tail -n 1 console)"
+		kill "$qemu_pid" "$sleep_pid" 2>/dev/null || true
+		wait "$qemu_pid" "$sleep_pid" 2>/dev/null || true
+		exec {con_fd}>&-
+	done
 }
 
 # sysrq KEY...: press SysRq keys on the guest's serial console, and wait for
