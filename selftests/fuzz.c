@@ -155,8 +155,8 @@ static void look_after(struct job *job)
 	start_job(job);
 }
 
-/* Children of dead jobs: of those that wait for nobody, one exit status means something. */
-static void reap(void)
+/* Children of dead jobs: of those that wait for nobody, one exit status means something. Whether any is left. */
+static bool reap(void)
 {
 	int status;
 	pid_t pid;
@@ -164,11 +164,13 @@ static void reap(void)
 	for (;;) {
 		siginfo_t info = {};
 
-		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) || !info.si_pid)
-			return;
+		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT))
+			return false;
+		if (!info.si_pid)
+			return true;
 		for (uint32_t i = 0; i < shared->jobs; i++)
 			if (shared->job[i].pid == info.si_pid)
-				return;
+				return true;
 		pid = waitpid(info.si_pid, &status, 0);
 		if (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == ORPHAN_FAILED)
 			failed("a child of a dead daemon still is the daemon");
@@ -296,7 +298,13 @@ static void end_epoch(void)
 			kill_job(job);
 		job->pid = 0;
 	}
-	reap();
+	/* They have files of the modules. */
+	for (uint64_t until = kb_now_ns() + DEATH_NS; reap(); kb_sleep_ms(1)) {
+		if (kb_now_ns() > until) {
+			failed("a child of a dead job does not end");
+			break;
+		}
+	}
 	epochs++;
 	if (!shared->failed)
 		books_settle();
