@@ -608,7 +608,7 @@ static void bequeath(struct heir *heir)
 
 TEST_F_TIMEOUT(chaos, T_083_children_of_a_dead_daemon, 900)
 {
-	uint32_t rounds = kb_rounds(500), early = 0, refused = 0, gone = 0, stalls = 0, counts[2];
+	uint32_t rounds = kb_rounds_from(100, 500), early = 0, refused = 0, gone = 0, stalls = 0, counts[2];
 	uint64_t began = kb_now_ns();
 	struct heir *heir = mmap(NULL, sizeof(*heir), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 

@@ -237,7 +237,7 @@ static int stall_round(struct stall *stall, enum ending ending, uint32_t *timed_
 
 TEST_F_TIMEOUT(chaos, T_089_fetch_stands_still, 900)
 {
-	uint32_t rounds = kb_rounds(1000), endings[ENDINGS] = {}, timed_out = 0, cancelled = 0, slept = 0;
+	uint32_t rounds = kb_rounds_from(200, 1000), endings[ENDINGS] = {}, timed_out = 0, cancelled = 0, slept = 0;
 	uint64_t began = kb_now_ns();
 	struct stall stall = {};
 

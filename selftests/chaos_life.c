@@ -394,7 +394,7 @@ static void *releases_of_oneself(void *arg)
 
 TEST_F_TIMEOUT(chaos, T_070_release_in_its_own_callback, 1800)
 {
-	uint32_t rounds = kb_rounds(2000);
+	uint32_t rounds = kb_rounds_from(60, 2000);
 	struct lane lanes[LANES] = {
 		{.module = A}, {.module = B}, {.module = "kbtest_base"}, {.module = "kbtest_plain"}};
 	uint64_t began = kb_now_ns();

@@ -83,6 +83,13 @@ uint32_t kb_rounds(uint32_t full)
 	return count < 1 ? 1 : count;
 }
 
+uint32_t kb_rounds_from(uint32_t least, uint32_t full)
+{
+	uint32_t rounds = kb_rounds(full);
+
+	return rounds < least ? least : rounds;
+}
+
 /* ---- modules and parameters */
 
 static char program_dir[4096] = ".";

@@ -49,6 +49,8 @@ void kb_sleep_ms(unsigned int ms);
 uint32_t kb_random(void);
 /* How often what is done very often is: so many times $KEXTBRIDGE_ROUNDS (default 1), at least once. */
 uint32_t kb_rounds(uint32_t full);
+/* At least so many, for what is expected to happen by chance. */
+uint32_t kb_rounds_from(uint32_t least, uint32_t full);
 
 /* ---- modules and parameters */
 
