@@ -6,6 +6,17 @@
 
 namespace {
 
+kextd_exchange room_for(std::vector<u64> &buffer, u32 size, u32 max_requests)
+{
+	kextd_exchange args{};
+
+	args.size = sizeof(args);
+	args.requests = fake::user(buffer.data());
+	args.requests_size = size;
+	args.max_requests = max_requests;
+	return args;
+}
+
 TEST_F(Oskext, exchange_replies_and_fetches_in_one_call)
 {
 	Daemon daemon;
@@ -109,11 +120,7 @@ TEST_F(Oskext, exchange_is_interruptible)
 	ASSERT_EQ(kext.insmod(), 0);
 	kext.must_request();
 	kextd_reply reply = host::reply_with(daemon.fetch_one().id, 0);
-	kextd_exchange args{};
-	args.size = sizeof(args);
-	args.requests = fake::user(buffer.data());
-	args.requests_size = 8192;
-	args.max_requests = 1;
+	kextd_exchange args = room_for(buffer, 8192, 1);
 	fake::interrupt(fake::current());
 	EXPECT_EQ(daemon.ioctl(args), -SHIM_ERESTARTSYS);
 	args.replies = fake::user(&reply);
@@ -134,11 +141,7 @@ TEST_F(Oskext, exchange_enobufs_tells_the_size)
 	ASSERT_EQ(kext.insmod(), 0);
 	std::string name(500, 'n');
 	u32 tag = kext.must_request(name.c_str());
-	kextd_exchange args{};
-	args.size = sizeof(args);
-	args.requests = fake::user(buffer.data());
-	args.requests_size = 64;
-	args.max_requests = 10;
+	kextd_exchange args = room_for(buffer, 64, 10);
 	EXPECT_EQ(daemon.ioctl(args), -SHIM_ENOBUFS);
 	EXPECT_EQ(args.request_count, 0u);
 	EXPECT_GT(args.requests_used, 500u);
@@ -173,11 +176,7 @@ TEST_F(Oskext, exchange_efault_puts_back_in_order)
 		tags.push_back(kext.must_request("0123456"));
 	size_t record = sizeof(kextd_request) + ((strlen(kext.info.name) + 1 + 8 + 7) & ~7u);
 	fake::add_bad_range(reinterpret_cast<char *>(buffer.data()) + 3 * record, 8);
-	kextd_exchange args{};
-	args.size = sizeof(args);
-	args.requests = fake::user(buffer.data());
-	args.requests_size = 8192;
-	args.max_requests = 100;
+	kextd_exchange args = room_for(buffer, 8192, 100);
 	EXPECT_EQ(daemon.ioctl(args), -SHIM_EFAULT);
 	EXPECT_EQ(args.request_count, 0u);
 	for (u32 tag : tags)
@@ -200,11 +199,7 @@ TEST_F(Oskext, exchange_efault_in_a_later_batch)
 		tags.push_back(kext.must_request("0123456"));
 	size_t record = sizeof(kextd_request) + ((strlen(kext.info.name) + 1 + 8 + 7) & ~7u);
 	fake::add_bad_range(reinterpret_cast<char *>(buffer.data()) + 17 * record, 8);
-	kextd_exchange args{};
-	args.size = sizeof(args);
-	args.requests = fake::user(buffer.data());
-	args.requests_size = 8192;
-	args.max_requests = 100;
+	kextd_exchange args = room_for(buffer, 8192, 100);
 	long err = daemon.ioctl(args);
 	fake::clear_bad_ranges();
 	EXPECT_EQ(args.request_count, err ? 0u : 16u);
@@ -226,11 +221,7 @@ TEST_F(Oskext, exchange_efault_puts_a_notice_back)
 	u64 id = daemon.fetch_one().id;
 	EXPECT_EQ(kext.cancel(tag), kOSReturnSuccess);
 	u32 second = kext.must_request();
-	kextd_exchange args{};
-	args.size = sizeof(args);
-	args.requests = fake::user(buffer.data());
-	args.requests_size = 8192;
-	args.max_requests = 100;
+	kextd_exchange args = room_for(buffer, 8192, 100);
 	fake::add_bad_range(buffer.data(), 8192);
 	EXPECT_EQ(daemon.ioctl(args), -SHIM_EFAULT);
 	fake::clear_bad_ranges();
