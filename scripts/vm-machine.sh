@@ -109,7 +109,7 @@ start_machine() {
 	pids+=("${readers[@]}" "$qemu_pid" "$sleep_pid")
 }
 
-# boot_machine ARGUMENT...: start_machine, and once more if the kernel does not
+# boot_machine ARGUMENT...: start_machine, and up to twice more if the kernel does not
 # get as far as its first process: 6.1 with PROVE_RCU sometimes waits for ever in
 # its own test of RCU tasks.  Nothing of ours has run by then.
 boot_machine() {

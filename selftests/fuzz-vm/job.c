@@ -327,10 +327,9 @@ int make_fork(const struct call *call)
 
 	/* It has its parent's files, the bench among them: it neither outlives it nor waits where it would not. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() == parent)
-		start_interrupts();
-	else
+	if (getppid() != parent)
 		_exit(0);
+	start_interrupts();
 	state = call->op[0];
 	random_state = &state;
 	waiters[0].there = waiters[1].there = false;
