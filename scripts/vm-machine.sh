@@ -86,6 +86,7 @@ end_machine() {
 	done
 	readers=()
 	pids=()
+	qemu_pid=
 }
 
 # start_machine ARGUMENT...: start QEMU with these arguments too, read its
@@ -99,10 +100,11 @@ start_machine() {
 	else
 		cat <con.out >console {con_fd}>&- &
 	fi
-	readers+=($!)
+	console_reader=$!
+	readers+=("$console_reader")
 	began=${EPOCHREALTIME//[.,]/}
-	# timeout is only the last resort; see watch_machine for the usual way.
-	timeout --foreground -k 5 $((timeout + 60)) "${qemu[@]}" "$@" <&7 &
+	# Our child itself, so that a signal cannot get lost on the way to it, and never without us.
+	setpriv --pdeathsig KILL "${qemu[@]}" "$@" <&7 &
 	qemu_pid=$!
 	sleep "$timeout" &
 	sleep_pid=$!
@@ -126,9 +128,11 @@ boot_machine() {
 			return 0
 		fi
 		kb_note "the kernel has not come up after $boot_seconds s and is started again; the console ended with: $(tail -n 1 console)"
-		kill "$qemu_pid" "$sleep_pid" 2>/dev/null || true
+		kill -KILL "$qemu_pid" "$sleep_pid" 2>/dev/null || true
 		wait "$qemu_pid" "$sleep_pid" 2>/dev/null || true
+		# Or two of them would share what the next one says.
 		exec {con_fd}>&-
+		wait "$console_reader" || true
 	done
 }
 
@@ -160,7 +164,7 @@ watch_machine() {
 		cp console console.before
 		sysrq 9 w d l t
 		echo quit 1<>mon.in
-		(sleep 3 && kill "$qemu_pid") 2>/dev/null &
+		(sleep 3 && kill -KILL "$qemu_pid") 2>/dev/null &
 		pids+=($!)
 		wait "$qemu_pid" || true
 	elif [ "$first" != "$qemu_pid" ]; then
