@@ -44,7 +44,7 @@ test-deps:
 modules:
 	@test -n "$(release)" || { echo "no kernel headers in KDIR=$(KDIR)" >&2; exit 1; }
 	@mkdir -p .build/$(build) && cp -rsfn $(CURDIR)/Kbuild $(CURDIR)/module $(CURDIR)/shim .build/$(build)/
-	@$(kbuild) modules
+	+@$(kbuild) modules
 
 drivers: modules
 	@$(MAKE) --no-print-directory -C selftests/drivers/sample KEXTBRIDGE="$(CURDIR)" KDIR="$(KDIR)" \

@@ -54,6 +54,18 @@ extern "C" unsigned long host_request_bytes()
 	return sizeof(Request);
 }
 
+// Counters that only say what has been: as if it had not. What they have to add up to stays.
+extern "C" void host_forget_history()
+{
+	kextbridge_status &stats = core.stats;
+
+	stats.submitted -= stats.callbacks + stats.cancelled + stats.discarded;
+	stats.callbacks = stats.cancelled = stats.discarded = stats.timeouts = 0;
+	stats.replies = stats.late_replies = stats.bad_replies = stats.requeued = stats.poisoned = stats.limited = 0;
+	stats.retains = stats.releases = stats.loads = stats.unloads = stats.autounloads = 0;
+	stats.generation = 0;
+}
+
 // Null, or which counter does not fit what is in the lists.
 extern "C" const char *host_check_invariants()
 {

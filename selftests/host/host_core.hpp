@@ -20,4 +20,5 @@ void host_set_next_load_tag(u32 next);
 void host_set_retains(u32 load_tag, u32 retains);
 unsigned long host_request_bytes();
 const char *host_check_invariants();
+void host_forget_history();
 }

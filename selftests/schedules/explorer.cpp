@@ -12,6 +12,8 @@
 // finishes its subtree before the search is over. States are told apart by 60 bits of a hash; with a million states the
 // odds that two of them meet are about one to two million. Who ran last is part of the state (fibers.cpp: current), because it
 // decides what is free. --no-prune turns it off; the end states must then be the same ones (selftests/schedules/run).
+// What nobody reads any more would make equal states look different, and many times as many of them: it is cleared, given
+// back or not there in the first place (fibers.cpp: clear_dead_stack(), forget(), trim(); Makefile; host_forget_history()).
 //
 // Backtracking. The state is copied at each choice and put back for its next option: nothing runs twice. Under ASan,
 // whose shadow memory is not copied, and with --replays, the schedule runs again from the start instead.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "shim/entry.h"
 
@@ -25,7 +26,7 @@ struct Worker {
 	u16 current;
 	u16 done;
 	u64 expires;
-	workqueue_struct *wq;
+	workqueue_struct *wq; // where the timer puts it
 };
 
 // In the kernel's work_struct.
@@ -52,7 +53,8 @@ Worker &worker_of(const void *work)
 
 void init_worker(void *work, const char *name, bool delayed)
 {
-	Worker *free = std::find_if(std::begin(workers), std::end(workers), [](Worker &w) { return !w.work; });
+	Worker *free =
+		std::find_if(std::begin(workers), std::end(workers), [](Worker &w) { return !w.work && !w.running; });
 
 	if (free == std::end(workers))
 		fake::bug("more works than there are slots");
@@ -77,6 +79,7 @@ void work_body(int slot)
 		worker.running = true;
 		worker.current = worker.queued;
 		say("runs");
+		clear_dead_stack();
 		if (worker.delayed)
 			kextbridge_delayed_work_c(static_cast<delayed_work *>(worker.work));
 		else
@@ -92,7 +95,9 @@ void work_body(int slot)
 		if (!is_queued(worker))
 			break; // cancelled meanwhile
 	}
-	if (!worker.waiters)
+	if (!worker.work)
+		worker = {};
+	else if (!worker.waiters)
 		worker.queued = worker.current = worker.done = 0;
 }
 
@@ -103,7 +108,6 @@ void queue(Worker &worker, workqueue_struct *wq)
 	if (!wq || wq != the_workqueue)
 		fake::bug("queue_work on a workqueue that does not exist");
 	worker.pending = true;
-	worker.wq = wq;
 	worker.queued++;
 	if (!fibers[slot].live)
 		spawn(slot, worker.name, work_body);
@@ -119,10 +123,14 @@ bool grab(Worker &worker)
 	worker.pending = false;
 	if (worker.timer) {
 		worker.timer = false;
+		worker.expires = 0;
+		worker.wq = nullptr;
 		return true;
 	}
 	if (!worker.running) {
 		worker.done = worker.queued;
+		if (!worker.waiters)
+			worker.queued = worker.current = worker.done = 0;
 		forget(fibers[slot]); // it has not begun
 	} else {
 		worker.queued = worker.current;
@@ -293,6 +301,8 @@ void check_nothing_active(const void *start, size_t size)
 		if (worker.running && !runs_here(worker))
 			bug("freeing memory that holds a running work");
 		worker.work = nullptr;
+		if (!worker.running)
+			worker = {};
 	}
 	for (const Fiber &fiber : fibers)
 		if (fiber.live && fiber.sleeps_on && inside(fiber.sleeps_on))
@@ -331,7 +341,8 @@ void tick()
 	for (Worker &worker : workers) {
 		if (worker.timer && worker.expires <= clock_ns) {
 			worker.timer = worker.pending = false;
-			queue(worker, worker.wq);
+			worker.expires = 0;
+			queue(worker, std::exchange(worker.wq, nullptr));
 		}
 	}
 }

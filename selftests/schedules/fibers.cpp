@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "fibers.hpp"
+#include "host_core.hpp"
 
 #include <cstdarg>
 #include <cstdio>
@@ -25,16 +26,18 @@ Exchange *exchange;
 namespace {
 
 constexpr u32 kMostSteps = 20000;      // of one schedule: more is a loop without end
-constexpr size_t kClearedBytes = 1024; // below a stack pointer, see switch_to()
+constexpr size_t kClearedBytes = 2048; // below a stack pointer: more than the core uses between two steps
 constexpr u64 kBlockLive = 0xb10cb10c;
 constexpr u64 kBlockFreed = 0xf4eef4ee;
 constexpr int kFreedByte = 0x6b;
+constexpr int kAsk = -1; // whose turn it is: the explorer's
 
 int current = -1; // slot; -1: the explorer, or nobody that could go on
 bool exploring;
 bool joining; // fiber 0 waits for the others
 void (*the_scenario)();
 size_t arena_used[kSlots];
+size_t arena_high[kSlots]; // what was ever used
 
 // Never written after prepare_memory().
 char *stacks;
@@ -58,27 +61,24 @@ bool enabled(const Fiber &fiber)
 
 } // namespace
 
-// ---- switching: the callee-saved registers go onto the stack, the stack pointer is all that is kept
+// ---- switching: the callee-saved registers go onto the stack, the stack pointer is all that is kept. But for the frame
+// pointer there are none (Makefile): what is dead in one would tell equal states apart.
 
+#if SCHEDULES_ASAN
+#define SAVE "	pushq %rbp\n	pushq %rbx\n	pushq %r12\n	pushq %r13\n	pushq %r14\n	pushq %r15\n"
+#define LOAD "	popq %r15\n	popq %r14\n	popq %r13\n	popq %r12\n	popq %rbx\n	popq %rbp\n"
+constexpr int kSaved = 6;
+#else
+#define SAVE "	pushq %rbp\n"
+#define LOAD "	popq %rbp\n"
+constexpr int kSaved = 1;
+#endif
 extern "C" void schedules_switch(void **save, void *load);
-asm(".text\n.globl schedules_switch\n.type schedules_switch, @function\nschedules_switch:\n"
-    "	pushq %rbp\n	pushq %rbx\n	pushq %r12\n	pushq %r13\n	pushq %r14\n	pushq %r15\n"
-    "	movq %rsp, (%rdi)\n	movq %rsi, %rsp\n"
-    "	popq %r15\n	popq %r14\n	popq %r13\n	popq %r12\n	popq %rbx\n	popq %rbp\n	ret\n"
+asm(".text\n.globl schedules_switch\n.type schedules_switch, @function\nschedules_switch:\n" SAVE
+    "	movq %rsp, (%rdi)\n	movq %rsi, %rsp\n" LOAD "	ret\n"
     ".size schedules_switch, . - schedules_switch\n");
 
 static void schedule(int self);
-
-static void to_explorer(void **save)
-{
-#if SCHEDULES_ASAN
-	__sanitizer_start_switch_fiber(nullptr, exchange->stack, exchange->stack_size);
-#endif
-	schedules_switch(save, *explorer_sp);
-#if SCHEDULES_ASAN
-	__sanitizer_finish_switch_fiber(nullptr, nullptr, nullptr);
-#endif
-}
 
 static void arrive()
 {
@@ -87,12 +87,64 @@ static void arrive()
 #endif
 }
 
+// SAFETY: target's stack below its pointer is dead. It is cleared, so that what earlier calls left there does not make
+// equal states look different.
+static void *enter(int slot)
+{
+	Fiber &target = fibers[slot];
+
+	current = slot;
+#if SCHEDULES_ASAN
+	__sanitizer_start_switch_fiber(nullptr, stack_top(slot) - kStackBytes, kStackBytes);
+#else
+	memset(target.sp - kClearedBytes, 0, kClearedBytes);
+#endif
+	return target.sp;
+}
+
+static void *enter_explorer()
+{
+#if SCHEDULES_ASAN
+	__sanitizer_start_switch_fiber(nullptr, exchange->stack, exchange->stack_size);
+#endif
+	return *explorer_sp;
+}
+
+// From one place only: where a fiber will return to does not tell who decided that it was another's turn.
+[[gnu::noinline]] static void leave(void **save, int next)
+{
+	void *to = next == kAsk ? enter_explorer() : enter(next);
+
+	asm("" : "+r"(to));
+	schedules_switch(save, to);
+	arrive();
+}
+
+static void to_explorer(void **save)
+{
+	leave(save, kAsk);
+}
+
+void clear_dead_stack()
+{
+#if !SCHEDULES_ASAN
+	char dead[kClearedBytes];
+
+	memset(dead, 0, sizeof(dead));
+	asm("" : : "r"(dead) : "memory");
+#endif
+}
+
 // Nothing of an ended fiber is left that would tell states apart.
 void forget(Fiber &fiber)
 {
+	if (&fiber >= fibers + kFirstWorker) {
+		fiber.name = nullptr;
+		fiber.body = nullptr;
+	}
 	fiber.live = false;
 	fiber.sp = nullptr;
-	fiber.op = fiber.object = "";
+	fiber.op = fiber.object = nullptr;
 	fiber.ready = nullptr;
 	fiber.ready_arg = nullptr;
 	fiber.quiet_points = 0;
@@ -121,22 +173,6 @@ static void begin()
 	abort(); // an ended fiber is never chosen
 }
 
-// SAFETY: target's stack below its pointer is dead. It is cleared, so that what earlier calls left there does not make
-// equal states look different.
-static void switch_to(void **save, int slot)
-{
-	Fiber &target = fibers[slot];
-
-	current = slot;
-#if SCHEDULES_ASAN
-	__sanitizer_start_switch_fiber(nullptr, stack_top(slot) - kStackBytes, kStackBytes);
-#else
-	memset(target.sp - kClearedBytes, 0, kClearedBytes);
-#endif
-	schedules_switch(save, target.sp);
-	arrive();
-}
-
 // ---- who is next
 
 static void deadlock()
@@ -150,8 +186,6 @@ static void deadlock()
 				       fiber.name, fiber.op, fiber.object);
 	fake::bug("%s", text);
 }
-
-constexpr int kAsk = -1; // the explorer
 
 // Whose turn it is. Not part of schedule(): its registers would be saved with the state.
 [[gnu::noinline]] static int next_slot(int self)
@@ -196,15 +230,13 @@ static void schedule(int self)
 {
 	int next = next_slot(self);
 
-	if (next == self)
+	if (next == self) {
+		clear_dead_stack(); // of next_slot()
 		return;
+	}
 	void *nowhere;
-	void **save = fibers[self].live ? reinterpret_cast<void **>(&fibers[self].sp) : &nowhere;
 
-	if (next == kAsk)
-		to_explorer(save);
-	else
-		switch_to(save, next);
+	leave(fibers[self].live ? reinterpret_cast<void **>(&fibers[self].sp) : &nowhere, next);
 }
 
 int running_slot()
@@ -274,7 +306,7 @@ Fiber &spawn(int slot, const char *name, void (*body)(int slot), bool background
 	fiber.in_text = 0;
 	*--top = nullptr; // begin()'s return address: it never does
 	*--top = reinterpret_cast<void *>(&begin);
-	for (int i = 0; i < 6; i++)
+	for (int i = 0; i < kSaved; i++)
 		*--top = nullptr;
 	fiber.sp = reinterpret_cast<char *>(top);
 	return fiber;
@@ -320,8 +352,9 @@ void say(const char *format, ...)
 	printf("%5u  %-12s %s\n", exchange->choices, current >= 0 ? running().name : "-", text);
 }
 
-// ---- memory: an arena for each fiber, so that an address does not depend on what others have allocated; nothing is
-// used twice
+// ---- memory: an arena for each fiber, so that an address does not depend on what others have allocated. What is given
+// back is filled, and used again only when nothing behind it is in use: how often a fiber has allocated and freed does
+// not tell states apart. Under ASan nothing is used twice.
 
 static void *arena_obtain(size_t size)
 {
@@ -340,8 +373,29 @@ static void *arena_obtain(size_t size)
 	block->size = bytes;
 	memset(static_cast<void *>(block + 1), 0, size);
 	arena_used[slot] = at + sizeof(Block) + bytes + (SCHEDULES_ASAN ? 16 : 0);
+	if (arena_used[slot] > arena_high[slot])
+		arena_high[slot] = arena_used[slot];
 	return block + 1;
 }
+
+#if !SCHEDULES_ASAN
+// Nothing of the freed blocks at an arena's end is left.
+static void trim(int slot)
+{
+	char *arena = arenas + slot * kArenaBytes;
+	size_t used = 0;
+
+	for (size_t at = 0; at < arena_used[slot];) {
+		const Block *block = reinterpret_cast<const Block *>(arena + at);
+
+		at += sizeof(Block) + block->size;
+		if (block->state == kBlockLive)
+			used = at;
+	}
+	memset(arena + used, kFreedByte, arena_used[slot] - used);
+	arena_used[slot] = used;
+}
+#endif
 
 static void arena_give_back(void *p)
 {
@@ -356,6 +410,8 @@ static void arena_give_back(void *p)
 	memset(p, kFreedByte, block->size);
 #if SCHEDULES_ASAN
 	__asan_poison_memory_region(p, block->size);
+#else
+	trim(static_cast<int>((static_cast<char *>(p) - arenas) / static_cast<ptrdiff_t>(kArenaBytes)));
 #endif
 }
 
@@ -377,6 +433,9 @@ static void check_freed_memory()
 					fake::bug("freed memory was written to");
 			at += sizeof(Block) + block->size;
 		}
+		for (size_t at = arena_used[slot]; at < arena_high[slot]; at++)
+			if (arena[at] != kFreedByte)
+				fake::bug("freed memory was written to");
 	}
 }
 
@@ -449,7 +508,7 @@ void start(void (*scenario)())
 
 void resume(int slot)
 {
-	switch_to(explorer_sp, slot);
+	leave(explorer_sp, slot);
 }
 
 static SCHEDULES_RAW u64 mix(u64 a, u64 b)
@@ -482,10 +541,16 @@ static size_t data_bytes()
 
 SCHEDULES_RAW u64 hash_state()
 {
-	// Statistics of the fake kernel, which nobody reads here.
+	// Statistics, which nobody reads here.
 	fake::counters.made = 0;
 	fake::reset_log();
+	host_forget_history();
+	size_t high[kSlots];
+
+	memcpy(high, arena_high, sizeof(high));
+	memset(arena_high, 0, sizeof(high));
 	u64 hash = hash_bytes(__data_start, __data_start + data_bytes(), 1);
+	memcpy(arena_high, high, sizeof(high));
 
 	for (int slot = 0; slot < kSlots; slot++) {
 		char *arena = arenas + slot * kArenaBytes;
@@ -533,6 +598,7 @@ void restore_state(const char *from)
 	for (int slot = 0; slot < kSlots; slot++) {
 		if (arena_used[slot])
 			restore(arenas + slot * kArenaBytes, arena_used[slot]);
+		memset(arenas + slot * kArenaBytes + arena_used[slot], kFreedByte, arena_high[slot] - arena_used[slot]);
 		if (fibers[slot].live)
 			restore(fibers[slot].sp, static_cast<size_t>(stack_top(slot) - fibers[slot].sp));
 	}

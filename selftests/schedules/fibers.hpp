@@ -48,6 +48,8 @@ Fiber &running();
 
 // A scheduling point: what comes next may be anybody's move, this fiber's when ready(arg) says so.
 void step(const char *op, const char *object = "", Ready ready = nullptr, const void *arg = nullptr);
+// Before a call into the core: what earlier ones have left on the stack would make equal states look different.
+[[gnu::noinline]] void clear_dead_stack();
 // An outcome that the scenario leaves open: 0 .. count - 1.
 unsigned int choose(unsigned int count, const char *what);
 

@@ -176,6 +176,7 @@ OSReturn request(int number, int index, u32 timeout_ms)
 
 	request.name = names[index];
 	enter_text(number);
+	clear_dead_stack();
 	OSReturn result = kextbridge_request_resource(kexts[number].info.name, request.name, kCallbacks[number],
 						      &request, &request.tag, timeout_ms, 0);
 
@@ -193,6 +194,7 @@ OSReturn cancel(int number, int index, bool wait)
 	void *context = nullptr;
 
 	enter_text(number);
+	clear_dead_stack();
 	OSReturn result = wait ? kextbridge_cancel_request(&kexts[number].info, request.tag, &context) :
 				 kextbridge_cancel_request_nowait(&kexts[number].info, request.tag, &context);
 	bool inside = running_slot() >= kFirstWorker; // a callback: it never waits
@@ -260,6 +262,7 @@ kextd_reply reply_for(u64 id, s32 result, bool payload)
 {
 	u64 buffer[16] = {};
 	kextd_exchange args{};
+	kextd_request header{};
 
 	args.size = sizeof(args);
 	args.flags = nowait ? KEXTD_EXCHANGE_NOWAIT : 0;
@@ -269,6 +272,7 @@ kextd_reply reply_for(u64 id, s32 result, bool payload)
 	args.requests = fake::user(buffer);
 	args.requests_size = sizeof(buffer);
 	daemon.calls++;
+	clear_dead_stack();
 	long err = kextbridge_daemon_ioctl_c(&daemon.file, daemon.data, KEXTD_IOC_EXCHANGE, fake::user(&args));
 
 	daemon.calls--;
@@ -278,7 +282,6 @@ kextd_reply reply_for(u64 id, s32 result, bool payload)
 		fake::bug("a reply without a status");
 	if (!args.request_count)
 		return 0;
-	kextd_request header;
 	const char *strings = reinterpret_cast<const char *>(buffer) + sizeof(header);
 
 	memcpy(&header, buffer, sizeof(header));
@@ -315,9 +318,9 @@ kextd_reply reply_for(u64 id, s32 result, bool payload)
 void serve(Daemon &daemon)
 {
 	kextd_reply reply{};
-	Record record;
 
 	while (!daemon.dead) {
+		Record record{};
 		bool again = reply.flags;
 		int got = exchange_with(daemon, again ? &reply : nullptr, &record, false);
 
@@ -330,10 +333,8 @@ void serve(Daemon &daemon)
 		if (got < 0)
 			break;
 		reply = {};
-		if (got && !daemon.dead && record.kind != KEXTD_CANCEL) {
-			daemon.served++;
+		if (got && !daemon.dead && record.kind != KEXTD_CANCEL)
 			reply = answer(daemon, record);
-		}
 	}
 }
 
@@ -395,6 +396,7 @@ void close_program(Program &program)
 long program_call(Program &program, unsigned int cmd, void *args)
 {
 	program.calls++;
+	clear_dead_stack();
 	long err = kextbridge_control_ioctl_c(&program.file, program.data, cmd, fake::user(args));
 
 	program.calls--;
@@ -424,6 +426,7 @@ OSReturn program_tag_call(Program &program, unsigned int cmd, u32 tag, u32 flags
 void load_core()
 {
 	reset_kernel();
+	fake::clear_bad_ranges(); // whose memory is otherwise that of the first who copies
 	kextbridge_params.request_timeout_ms = kTimeoutMs;
 	kextbridge_params.autounload_delay_ms = kAutounloadMs;
 	host_core_reset();

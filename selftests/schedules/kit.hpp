@@ -69,7 +69,6 @@ struct Daemon {
 	u8 calls;
 	bool dead;
 	bool delete_refused; // once: what is tried again succeeds
-	u32 served;
 };
 extern Daemon daemons[2];
 
