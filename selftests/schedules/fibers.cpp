@@ -87,6 +87,17 @@ static void arrive()
 #endif
 }
 
+// Half of the search's time goes here: faster than memset() for sizes of this kind.
+[[maybe_unused]] static void clear(char *from, size_t size)
+{
+	using Words [[gnu::vector_size(16), gnu::may_alias, gnu::aligned(1)]] = long long;
+
+	for (Words *at = reinterpret_cast<Words *>(from); size; at += 4, size -= 64) {
+		at[0] = at[1] = at[2] = at[3] = Words{};
+		asm("" : : : "memory"); // or the compiler makes a memset() of it
+	}
+}
+
 // SAFETY: target's stack below its pointer is dead. It is cleared, so that what earlier calls left there does not make
 // equal states look different.
 static void *enter(int slot)
@@ -97,7 +108,7 @@ static void *enter(int slot)
 #if SCHEDULES_ASAN
 	__sanitizer_start_switch_fiber(nullptr, stack_top(slot) - kStackBytes, kStackBytes);
 #else
-	memset(target.sp - kClearedBytes, 0, kClearedBytes);
+	clear(target.sp - kClearedBytes, kClearedBytes);
 #endif
 	return target.sp;
 }
@@ -128,10 +139,9 @@ static void to_explorer(void **save)
 void clear_dead_stack()
 {
 #if !SCHEDULES_ASAN
-	char dead[kClearedBytes];
+	[[gnu::uninitialized]] char dead[kClearedBytes];
 
-	memset(dead, 0, sizeof(dead));
-	asm("" : : "r"(dead) : "memory");
+	clear(dead, sizeof(dead));
 #endif
 }
 
@@ -520,18 +530,23 @@ static SCHEDULES_RAW u64 mix(u64 a, u64 b)
 
 static SCHEDULES_RAW u64 hash_bytes(const char *from, const char *to, u64 seed)
 {
-	u64 lanes[2] = {seed ^ 0xa0761d6478bd642full, seed ^ 0xe7037ed1a0b428dbull};
+	u64 a = seed ^ 0xa0761d6478bd642full;
+	u64 b = seed ^ 0xe7037ed1a0b428dbull;
+	u64 c = seed ^ 0x2d358dccaa6c78a5ull;
+	u64 d = seed ^ 0x8bb84b93962eacc9ull;
 
-	// All regions begin at multiples of 8 and are as long; what is beyond the end is read as zeros.
-	for (; to - from >= 32; from += 32) {
+	// All regions begin at multiples of 8 and are as long. Four at once, as each multiplication waits for the one before.
+	for (; to - from >= 64; from += 64) {
 		const u64 *words = reinterpret_cast<const u64 *>(from);
 
-		lanes[0] = mix(words[0] ^ 0x8ebc6af09c88c6e3ull, words[1] ^ lanes[0]);
-		lanes[1] = mix(words[2] ^ 0x589965cc75374cc3ull, words[3] ^ lanes[1]);
+		a = mix(words[0] ^ 0x8ebc6af09c88c6e3ull, words[1] ^ a);
+		b = mix(words[2] ^ 0x589965cc75374cc3ull, words[3] ^ b);
+		c = mix(words[4] ^ 0x4b33a62ed433d4a3ull, words[5] ^ c);
+		d = mix(words[6] ^ 0x4d5a2da51de1aa47ull, words[7] ^ d);
 	}
 	for (; to - from >= 8; from += 8)
-		lanes[0] = mix(*reinterpret_cast<const u64 *>(from) ^ 0x1d8e4e27c47d124full, lanes[0]);
-	return mix(lanes[0] ^ 0xeb44accab455d165ull, lanes[1]);
+		a = mix(*reinterpret_cast<const u64 *>(from) ^ 0x1d8e4e27c47d124full, a);
+	return mix(mix(a ^ 0xeb44accab455d165ull, b), mix(c ^ 0x9a4f6b3d1c2e8705ull, d));
 }
 
 static size_t data_bytes()
@@ -598,7 +613,9 @@ void restore_state(const char *from)
 	for (int slot = 0; slot < kSlots; slot++) {
 		if (arena_used[slot])
 			restore(arenas + slot * kArenaBytes, arena_used[slot]);
-		memset(arenas + slot * kArenaBytes + arena_used[slot], kFreedByte, arena_high[slot] - arena_used[slot]);
+		if (arena_high[slot] > arena_used[slot])
+			memset(arenas + slot * kArenaBytes + arena_used[slot], kFreedByte,
+			       arena_high[slot] - arena_used[slot]);
 		if (fibers[slot].live)
 			restore(fibers[slot].sp, static_cast<size_t>(stack_top(slot) - fibers[slot].sp));
 	}
