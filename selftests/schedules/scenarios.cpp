@@ -41,7 +41,7 @@ const Scenario scenarios[] = {
 	{"one-ctku", one_request<kDaemon | kCancel | kClock | kCrash | kUnload>, 1, 2, -1,
 	 "cancel, deadline, daemon death, unload"},
 	{"one-ctrkunf",
-	 one_request<kDaemon | kCancel | kClock | kSecondReply | kCrash | kUnload | kRetain | kCopyFails>, 0, 1, -1,
+	 one_request<kDaemon | kCancel | kClock | kSecondReply | kCrash | kUnload | kRetain | kCopyFails>, 0, 0, -1,
 	 "cancel, deadline, second reply, daemon death, unload, retain, failing copy"},
 	{"two-cancel", two_cancel, 2, 3, 1, "cancel of the first while the second is answered"},
 	{"two-inside", two_inside, 2, 3, 1, "cancel from inside a callback"},
