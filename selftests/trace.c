@@ -106,11 +106,14 @@ FIXTURE_SETUP(trace)
 	ASSERT_EQ(0, kb_setup(&self->kb, A, NULL));
 	ASSERT_EQ(0, kb_daemon(&self->kb));
 	ASSERT_EQ(0, put(TRACING "trace", ""));
+	/* Names of tasks would need events of the scheduler, and QEMU without KVM runs the kernel's code while it is patched. */
+	ASSERT_EQ(0, put(TRACING "options/record-cmd", "0"));
 }
 
 FIXTURE_TEARDOWN(trace)
 {
 	EXPECT_EQ(0, put(EVENTS "enable", "0"));
+	EXPECT_EQ(0, put(TRACING "options/record-cmd", "1"));
 	EXPECT_EQ(0, put(TRACING "trace", ""));
 	for (size_t i = 0; i < EVENT_COUNT * MOST_CPUS; i++)
 		if (self->counters[i / MOST_CPUS][i % MOST_CPUS] >= 0)
