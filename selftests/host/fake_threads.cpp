@@ -2,7 +2,6 @@
 // The fake kernel on threads: tasks, time, chaos, failures, the worst moments.
 #include "fake_threads.hpp"
 
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <thread>
@@ -12,7 +11,6 @@ namespace {
 thread_local fake::Task this_task;
 thread_local int locks_held;
 thread_local u64 chaos_state;
-thread_local std::chrono::steady_clock::time_point next_yield;
 
 std::atomic<unsigned int> chaos_permille;
 std::atomic<u64> chaos_seed;
@@ -71,17 +69,8 @@ void yield_sometimes()
 	chaos_state ^= chaos_state << 13;
 	chaos_state ^= chaos_state >> 7;
 	chaos_state ^= chaos_state << 17;
-	if ((chaos_state >> 20) % 1000 >= permille)
-		return;
-	// Beside other work a yield takes as long as others' slices: no more than half of a thread's time goes that way.
-	auto begin = std::chrono::steady_clock::now();
-
-	if (begin < next_yield)
-		return;
-	sched_yield();
-	auto end = std::chrono::steady_clock::now();
-
-	next_yield = end + (end - begin);
+	if ((chaos_state >> 20) % 1000 < permille)
+		sched_yield();
 }
 
 void moment(Moment which)

@@ -780,7 +780,7 @@ void Core::TearDown()
 
 namespace {
 
-// A test that hangs is a failure with a name, soon; one that crashes has a name as well.
+// A test that hangs is a failure with a name; one that crashes has a name as well. On a busy machine races take minutes.
 class Watchdog : public testing::EmptyTestEventListener {
 	static inline char name_[256];
 
@@ -818,7 +818,7 @@ class Watchdog : public testing::EmptyTestEventListener {
 		signal(SIGSEGV, crashed);
 		signal(SIGILL, crashed);
 #endif
-		alarm(limit ? static_cast<unsigned int>(strtoul(limit, nullptr, 10)) : 60);
+		alarm(limit ? static_cast<unsigned int>(strtoul(limit, nullptr, 10)) : 300);
 	}
 
 	void OnTestEnd(const testing::TestInfo &) override
