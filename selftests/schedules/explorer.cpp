@@ -9,8 +9,8 @@
 // many preemptions are left, and whatever happens with fewer can happen with more. A choice whose state was met before with
 // at least as many left is therefore cut: all its continuations have been, or are being, explored. "Are being" is safe: the
 // choices above it on the path are other states (else the program would loop, which is reported), so the first visit
-// finishes its subtree before the search is over. States are told apart by 60 bits of a hash; with a million states the
-// odds that two of them meet are about one to two million. Who ran last is part of the state (fibers.cpp: current), because it
+// finishes its subtree before the search is over. States are told apart by 60 bits of a hash; with 30 million states the
+// odds that two of them meet are about one to 2700. Who ran last is part of the state (fibers.cpp: current), because it
 // decides what is free. --no-prune turns it off; the end states must then be the same ones (selftests/schedules/run).
 // What nobody reads any more would make equal states look different, and many times as many of them: it is cleared, given
 // back or not there in the first place (fibers.cpp: clear_dead_stack(), forget(), trim(); Makefile; host_forget_history()).
