@@ -99,6 +99,53 @@ TEST_F(bare, T_163_version_that_is_none)
 	EXPECT_EQ(TAG_INVALID, kb_tag(&self->kb, "kbtest_version"));
 }
 
+TEST_F(bare, T_163_versions)
+{
+	static const char *const good[] = {"1",       "0",      "1.0",    "9999.9999.9999", "1.0d1",    "1.0a255",
+					   "1.2.3b4", "10.0f1", "1.0fc1", "1.0 beta",       "1.0\tbeta"};
+	static const char *const bad[] = {"",       "x",      ".",      "1.",       "1..0",    "1.0.0.0",
+					  "12345",  "1.0x1",  "1.0d",   "1.0d1000", "1.0d256", "1.0f0",
+					  "1.0fc0", "1.0d1x", "1.0dc1", "-1",       "1,0",     "1.0\001"};
+	struct kextbridge_kext kext;
+	char parameters[100];
+
+	ASSERT_EQ(0, kb_daemon(&self->kb));
+	for (unsigned int i = 0; i < ARRAY_SIZE(good); i++) {
+		snprintf(parameters, sizeof(parameters), "version=\"%s\"", good[i]);
+		ASSERT_EQ(0, kb_insmod_with(A, parameters)) TH_LOG("\"%s\"", good[i]);
+		ASSERT_TRUE(kb_kext(&self->kb, A, &kext));
+		EXPECT_STREQ(good[i], kext.version);
+		ASSERT_EQ(0, kb_unload_served(&self->kb, A));
+	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
+		snprintf(parameters, sizeof(parameters), "version=\"%s\"", bad[i]);
+		EXPECT_EQ(EINVAL, kb_insmod_with(A, parameters)) TH_LOG("\"%s\"", bad[i]);
+		EXPECT_EQ(TAG_INVALID, kb_tag(&self->kb, A));
+	}
+}
+
+TEST_F(bare, registration_refuses_what_is_no_kmod_info)
+{
+	static const char *const bad[] = {"info_version=0",
+					  "info_version=2",
+					  "identifier=\"\"",
+					  "identifier=\"a b\"",
+					  "identifier=a/b",
+					  "identifier=a\\b",
+					  "identifier=com.example.\377",
+					  "identifier=a\177b",
+					  "identifier=\"a\tb\""};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
+		EXPECT_EQ(EINVAL, kb_insmod_with(A, bad[i])) TH_LOG("%s", bad[i]);
+		EXPECT_FALSE(kb_is_loaded(A));
+	}
+	ASSERT_EQ(0, kb_daemon(&self->kb));
+	ASSERT_EQ(0, kb_insmod_with(A, "identifier=com.example.another"));
+	EXPECT_EQ(0, kb_kpi_load(&self->kb, "com.example.another"));
+	EXPECT_EQ(0, kb_unload_served(&self->kb, A));
+}
+
 /* The compilers have checked each value in drivers in C and in C++, and here; this asks once more at run time. */
 TEST_F(kext, T_176_constants)
 {

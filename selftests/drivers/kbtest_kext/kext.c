@@ -25,6 +25,11 @@ static const struct kernel_param_ops fail_nth_ops = {.set = fail_nth_set};
 module_param_cb(fail_nth, &fail_nth_ops, NULL, 0200);
 #endif
 
+/* At insmod, before its init reads it, a kext can be made another one, or one that is refused. */
+module_param_string(identifier, kmod_info.name, sizeof(kmod_info.name), 0);
+module_param_string(version, kmod_info.version, sizeof(kmod_info.version), 0);
+module_param_named(info_version, kmod_info.info_version, int, 0);
+
 /* One of two kexts that depend on each other as modules do. */
 uint32_t kbtest_base_load_tag(void);
 #ifdef KBTEST_BASE
