@@ -13,7 +13,7 @@
 #include "fuzz.h"
 
 static const char *const kexts[] = {"kbtest_a", "kbtest_b", "kbtest_plain", "kbtest_twin"};
-static const char *const refused[] = {"kbtest_id64", "kbtest_version"}; /* these cannot be loaded */
+static const char *const refused[] = {"identifier=", "version=1.x"}; /* with these none can be loaded */
 
 const char *fuzz_kext(uint32_t op)
 {
@@ -191,8 +191,8 @@ int make_insmod(const struct call *call)
 	const char *module = fuzz_kext(call->op[1]);
 
 	if (random_next() % 64 == 0)
-		module = refused[call->op[1] % 2];
-	else if (kb_is_loaded(module) && random_next() % 256) /* which takes its time to be found out */
+		return kb_insmod_with(module, refused[call->op[2] % 2]);
+	if (kb_is_loaded(module) && random_next() % 256) /* which takes its time to be found out */
 		return SKIPPED;
 	return kb_insmod(module);
 }

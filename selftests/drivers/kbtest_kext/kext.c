@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A kext that does what the test bench is told to make it do. Its identity comes from the Makefile. */
+/* A kext that does what the test bench is told to make it do. Its identity comes from the Makefile, or from insmod. */
 #include <linux/compiler.h>
 #include <linux/export.h>
 #include <linux/init.h>
@@ -25,7 +25,7 @@ static const struct kernel_param_ops fail_nth_ops = {.set = fail_nth_set};
 module_param_cb(fail_nth, &fail_nth_ops, NULL, 0200);
 #endif
 
-/* At insmod, before its init reads it, a kext can be made another one, or one that is refused. */
+/* Read before its init reads kmod_info: a kext can be made another one, or one that is refused. */
 module_param_string(identifier, kmod_info.name, sizeof(kmod_info.name), 0);
 module_param_string(version, kmod_info.version, sizeof(kmod_info.version), 0);
 module_param_named(info_version, kmod_info.info_version, int, 0);
