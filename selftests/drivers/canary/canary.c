@@ -193,12 +193,15 @@ static int spin_for_long(void *unused)
 	return 0;
 }
 
-static void slow(struct work_struct *work)
+/* However slow rmmod is, the work is still there when its text has gone. */
+static void outlive(struct work_struct *work)
 {
-	msleep(300);
+	while (module_is_live(THIS_MODULE))
+		msleep(10);
+	msleep(3000);
 }
 
-static DECLARE_WORK(work_of_text_that_goes, slow);
+static DECLARE_WORK(work_of_text_that_goes, outlive);
 
 static void unlocked_count(void)
 {
