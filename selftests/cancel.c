@@ -134,6 +134,28 @@ TEST_F(kext, T_010_nowait_cancel_says_that_the_callback_runs)
 	EXPECT_EQ(kOSKextReturnNotFound, kb_cancel_with(&self->kb, &cancel));
 }
 
+TEST_F(kext, T_010_cancel_all_waits_for_the_running_callback)
+{
+	struct kbtest_request request = {A, .context = 1, .flags = KBTEST_DO_SLEEP, .ms = 200};
+	struct kbtest_cancel all = {A, .flags = KBTEST_CANCEL_ALL};
+	struct kbtest_event returned;
+	struct kb_record record;
+	uint64_t done;
+
+	ASSERT_EQ(0, kb_request_with(&self->kb, &request));
+	FETCH(&record, "resource");
+	ASSERT_EQ(0, kb_request(&self->kb, A, "other", 5, NULL));
+	ASSERT_EQ(0, kb_reply(self->kb.daemon, record.head.id, 0));
+	ASSERT_TRUE(kb_callback(&self->kb, &returned));
+	ASSERT_EQ(0, kb_cancel_with(&self->kb, &all));
+	done = kb_now_ns();
+	EXPECT_EQ(1, all.tag);
+	EXPECT_EQ(5, all.context);
+	ASSERT_TRUE(kb_event(&self->kb, KBTEST_RETURN, &returned, 0)) TH_LOG("it was still running");
+	EXPECT_GE(done, returned.time_ns);
+	EXPECT_TRUE(kb_quiet(&self->kb, KBTEST_CALLBACK, NEVER_MS));
+}
+
 TEST_F(kext, T_011_callback_cancels_its_own_tag)
 {
 	struct kbtest_request request = {A, .flags = KBTEST_DO_CANCEL_OWN};
@@ -145,6 +167,24 @@ TEST_F(kext, T_011_callback_cancels_its_own_tag)
 	ASSERT_EQ(0, kb_reply(self->kb.daemon, record.head.id, 0));
 	ASSERT_TRUE(kb_event(&self->kb, KBTEST_RETURN, &event, SOON_MS));
 	EXPECT_EQ(kOSKextReturnNotFound, event.inner_result);
+}
+
+/* The others, that is: its own is over, and nobody waits for himself. */
+TEST_F(kext, T_011_callback_cancels_all_of_its_kext)
+{
+	struct kbtest_request first = {A, .flags = KBTEST_DO_CANCEL_ALL}, others = {A, .count = 3};
+	struct kbtest_event event;
+	struct kb_record record;
+
+	ASSERT_EQ(0, kb_request_with(&self->kb, &first));
+	FETCH(&record, "resource");
+	ASSERT_EQ(0, kb_request_with(&self->kb, &others));
+	ASSERT_EQ(0, kb_reply(self->kb.daemon, record.head.id, 0));
+	ASSERT_TRUE(kb_event(&self->kb, KBTEST_RETURN, &event, SOON_MS));
+	EXPECT_EQ(first.tag, event.tag);
+	EXPECT_EQ(3, event.inner_tag);
+	EXPECT_EQ(kOSKextReturnNotFound, kb_cancel(&self->kb, A, others.tag, NULL));
+	EXPECT_TRUE(kb_quiet(&self->kb, KBTEST_CALLBACK, NEVER_MS));
 }
 
 TEST_F(kext, T_012_callback_cancels_another_request)
@@ -259,6 +299,19 @@ TEST_F(kext, T_001_cancel_all_takes_those_of_the_calling_kext)
 	FETCH(&record, "of b");
 	ASSERT_EQ(0, kb_reply(self->kb.daemon, record.head.id, 0));
 	EXPECT_TRUE(kb_quiet(&self->kb, 0, 0) == false);
+}
+
+TEST_F(kext, T_001_cancel_all_of_no_kext)
+{
+	struct kbtest_cancel forged = {A, .flags = KBTEST_CANCEL_ALL | KBTEST_CANCEL_FORGED};
+	uint64_t context;
+	uint32_t tag;
+
+	ASSERT_EQ(0, kb_request(&self->kb, A, "one", 42, &tag));
+	ASSERT_EQ(0, kb_cancel_with(&self->kb, &forged));
+	EXPECT_EQ(0, forged.tag);
+	EXPECT_EQ(0, kb_cancel(&self->kb, A, tag, &context));
+	EXPECT_EQ(42, context);
 }
 
 TEST_HARNESS_MAIN

@@ -118,15 +118,10 @@ TEST_F(bare, T_163_versions)
 
 TEST_F(bare, registration_refuses_what_is_no_kmod_info)
 {
-	static const char *const bad[] = {"info_version=0",
-					  "info_version=2",
-					  "identifier=\"\"",
-					  "identifier=\"a b\"",
-					  "identifier=a/b",
-					  "identifier=a\\b",
-					  "identifier=com.example.\377",
-					  "identifier=a\177b",
-					  "identifier=\"a\tb\""};
+	static const char *const bad[] = {
+		"info_version=0",     "info_version=2",     "version_without_end=1", "identifier=\"\"",
+		"identifier=\"a b\"", "identifier=a/b",     "identifier=a\\b",       "identifier=com.example.\377",
+		"identifier=a\177b",  "identifier=\"a\tb\""};
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
 		ASSERT_EQ(EINVAL, kb_insmod_with(A, bad[i])) TH_LOG("bad[%u]", i);
@@ -136,6 +131,33 @@ TEST_F(bare, registration_refuses_what_is_no_kmod_info)
 	ASSERT_EQ(0, kb_insmod_with(A, "identifier=com.example.another"));
 	EXPECT_EQ(0, kb_kpi_load(&self->kb, "com.example.another"));
 	EXPECT_EQ(0, kb_unload_served(&self->kb, A));
+}
+
+/* Its list of text ranges has room for eight at first. */
+TEST_F(bare, T_035_each_of_many_kexts_is_found_by_its_callback)
+{
+	static const char *const modules[] = {
+		"kbtest_a",    "kbtest_b",     "kbtest_base", "kbtest_user",
+		"kbtest_id63", "kbtest_plain", "kbtest_cxx",  "kbtest_thread",
+	};
+	struct kbtest_request request = {};
+	struct kbtest_event event;
+	struct kb_record record;
+	unsigned int i;
+
+	ASSERT_EQ(0, kb_daemon(&self->kb));
+	for (i = 0; i < ARRAY_SIZE(modules); i++)
+		ASSERT_EQ(0, kb_insmod(modules[i])) TH_LOG("%s", modules[i]);
+	for (i = 0; i < ARRAY_SIZE(modules); i++) {
+		strcpy(request.kext, modules[i]);
+		ASSERT_EQ(0, kb_request_with(&self->kb, &request)) TH_LOG("%s", modules[i]);
+		ASSERT_EQ(0, kb_fetch(self->kb.daemon, &record, SOON_MS));
+		EXPECT_EQ(kb_tag(&self->kb, modules[i]), record.head.load_tag);
+		ASSERT_EQ(0, kb_reply(self->kb.daemon, record.head.id, 0));
+		ASSERT_TRUE(kb_callback(&self->kb, &event));
+		EXPECT_STREQ(modules[i], event.kext);
+	}
+	EXPECT_EQ(0, kb_gates(&self->kb, KBTEST_GATE_THREAD));
 }
 
 /* The compilers have checked each value in drivers in C and in C++, and here; this asks once more at run time. */

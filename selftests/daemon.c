@@ -87,6 +87,32 @@ TEST_F(bare, T_081_deadline_runs_without_a_daemon)
 	EXPECT_LE(event.time_ns, after + 800 * MS);
 }
 
+/* More than one hold of the lock handles. */
+TEST_F(bare, T_081_many_deadlines_at_once)
+{
+	struct kbtest_request request = {A};
+	struct kbtest_event event;
+	uint64_t began, elapsed;
+	bool seen[200] = {};
+
+	ASSERT_EQ(0, kb_insmod(A));
+	for (began = kb_now_ns(); request.context < 200; request.context++) {
+		elapsed = (kb_now_ns() - began) / MS;
+		ASSERT_LT(elapsed, 2000) TH_LOG("the machine is too slow");
+		request.timeout_ms = 2001 - elapsed;
+		ASSERT_EQ(0, kb_request_with(&self->kb, &request));
+	}
+	for (int i = 0; i < 200; i++) {
+		ASSERT_TRUE(kb_event(&self->kb, KBTEST_CALLBACK, &event, 2000 + SOON_MS));
+		EXPECT_EQ(kOSKextReturnTimeout, event.result);
+		EXPECT_GE(event.time_ns, began + 2000 * MS);
+		ASSERT_LT(event.context, 200);
+		EXPECT_FALSE(seen[event.context]);
+		seen[event.context] = true;
+	}
+	EXPECT_TRUE(kb_quiet(&self->kb, KBTEST_CALLBACK, 0));
+}
+
 TEST_F(bare, T_081_default_deadline_is_the_parameter)
 {
 	struct kbtest_event event;

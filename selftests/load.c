@@ -40,6 +40,36 @@ TEST_F(kext, T_101_unknown_kext_is_the_daemons_business)
 	EXPECT_EQ(0, kb_kpi_load(&self->kb, ID_B));
 }
 
+/* One identifier is the beginning of the other. */
+TEST_F(kext, T_101_longer_identifier_is_another_kext)
+{
+	static const char *const identifiers[] = {ID_A ".more.of.it", ID_A ".more", ID_A ".more.of.it.all", "com"};
+	struct kb_record record;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(identifiers); i++)
+		EXPECT_EQ(kOSKextReturnDeferred, kb_kpi_load(&self->kb, identifiers[i]));
+	for (unsigned int i = 0; i < ARRAY_SIZE(identifiers); i++) {
+		FETCH_LOAD(&record, identifiers[i]);
+		EXPECT_EQ(0, kb_reply(self->kb.daemon, record.head.id, kOSKextReturnNotFound));
+	}
+	NOTHING_TO_FETCH();
+}
+
+/* The kext came by another way while the daemon was asked for it. */
+TEST_F(bare, T_100_started_kext_with_a_load_in_the_queue)
+{
+	struct kb_record record;
+
+	EXPECT_EQ(kOSKextReturnDeferred, kb_kpi_load(&self->kb, ID_B));
+	ASSERT_EQ(0, kb_insmod(B));
+	EXPECT_EQ(0, kb_kpi_load(&self->kb, ID_B));
+	ASSERT_EQ(0, kb_daemon(&self->kb));
+	EXPECT_EQ(0, kb_load(self->kb.control, ID_B, KEXTBRIDGE_LOAD_WAIT));
+	FETCH_LOAD(&record, ID_B);
+	EXPECT_EQ(0, kb_reply(self->kb.daemon, record.head.id, 0));
+	NOTHING_TO_FETCH();
+}
+
 struct loader {
 	pthread_t thread;
 	int control;
@@ -109,6 +139,61 @@ TEST_F(bare, T_104_no_daemon)
 	EXPECT_EQ(0, kb_reply(self->kb.daemon, record.head.id, kOSKextReturnNotFound));
 }
 
+/* What is left is kextbridge, with the programs' node open. */
+static int unload_bench(struct kb *kb)
+{
+	int err = kb_daemon(kb);
+
+	if (err)
+		return err;
+	close(kb->bench);
+	kb->bench = -1;
+	err = kb_unload_served(kb, "kbtest");
+	kb_daemon_leave(kb);
+	return err;
+}
+
+/* The tests' kexts are gone with it: nothing but the nodes keeps kextbridge. */
+static int leave_with_loads(struct kb *kb)
+{
+	int err;
+
+	close(kb->control);
+	kb->control = -1;
+	err = kb_rmmod("kextbridge");
+	return err ?: kb_setup(kb, NULL) ?: kb_daemon(kb);
+}
+
+TEST_F(bare, T_104_loads_that_nobody_fetches_are_limited)
+{
+	struct kextbridge_status before, after;
+	char identifier[32];
+
+	ASSERT_EQ(0, unload_bench(&self->kb));
+	ASSERT_TRUE(kb_status(&self->kb, &before));
+	for (int i = 0; i < 1024; i++) {
+		snprintf(identifier, sizeof(identifier), "com.example.none%d", i);
+		ASSERT_EQ(kOSKextReturnDeferred, kb_load(self->kb.control, identifier, 0)) TH_LOG("%d", i);
+	}
+	EXPECT_EQ(kOSKextReturnNoResources, kb_load(self->kb.control, "com.example.one.more", 0));
+	ASSERT_EQ(0, kb_daemon(&self->kb));
+	EXPECT_EQ(kOSKextReturnNoResources, kb_load(self->kb.control, "com.example.one.more", KEXTBRIDGE_LOAD_WAIT));
+	kb_daemon_leave(&self->kb);
+	ASSERT_TRUE(kb_status(&self->kb, &after));
+	EXPECT_EQ(before.limited + 2, after.limited);
+	EXPECT_EQ(before.loads + 1024, after.loads);
+	ASSERT_EQ(0, leave_with_loads(&self->kb));
+	NOTHING_TO_FETCH();
+}
+
+TEST_F(bare, T_104_load_that_nobody_fetches_keeps_nothing)
+{
+	ASSERT_EQ(0, unload_bench(&self->kb));
+	EXPECT_EQ(kOSKextReturnDeferred, kb_load(self->kb.control, "com.example.none", 0));
+	ASSERT_EQ(0, leave_with_loads(&self->kb));
+	NOTHING_TO_FETCH();
+}
+
 TEST_F(kext, T_105_no_identifier)
 {
 	static char text[5001];
@@ -150,6 +235,36 @@ TEST_F(kext, T_106_loaded_kext_is_started_by_the_caller)
 	ASSERT_TRUE(kb_event(&self->kb, KBTEST_STARTED, &event, 0));
 	ASSERT_TRUE(kb_kext(&self->kb, A, &kext));
 	EXPECT_EQ(KEXT_STATE_STARTED, kext.state);
+	NOTHING_TO_FETCH();
+}
+
+/* As before, and a dead daemon has left a load of it behind. */
+TEST_F(bare, T_106_loaded_kext_with_a_load_in_the_queue)
+{
+	struct kbtest_plan refuse = {.kext = B, .start_result = 5}, obey = {.kext = B};
+	struct kb_record load, record;
+	struct kextbridge_kext kext;
+	struct kb_unload unload;
+
+	EXPECT_EQ(kOSKextReturnDeferred, kb_kpi_load(&self->kb, ID_B));
+	ASSERT_EQ(0, kb_insmod(B));
+	ASSERT_EQ(0, kb_daemon(&self->kb));
+	FETCH_LOAD(&load, ID_B);
+	ASSERT_EQ(0, kb_plan(&self->kb, &refuse));
+	ASSERT_EQ(0, kb_unload_begin(&unload, &self->kb, B, 0));
+	ASSERT_EQ(0, kb_fetch(self->kb.daemon, &record, SOON_MS));
+	ASSERT_EQ(0, kb_reply(self->kb.daemon, record.head.id, kOSKextReturnInUse));
+	EXPECT_EQ(kOSKextReturnInUse, kb_unload_end(&unload));
+	kb_daemon_leave(&self->kb);
+	ASSERT_TRUE(kb_kext(&self->kb, B, &kext));
+	EXPECT_EQ(KEXT_STATE_LOADED, kext.state);
+	ASSERT_EQ(0, kb_plan(&self->kb, &obey));
+	EXPECT_EQ(0, kb_kpi_load(&self->kb, ID_B));
+	ASSERT_TRUE(kb_kext(&self->kb, B, &kext));
+	EXPECT_EQ(KEXT_STATE_STARTED, kext.state);
+	ASSERT_EQ(0, kb_daemon(&self->kb));
+	FETCH_LOAD(&record, ID_B);
+	EXPECT_EQ(0, kb_reply(self->kb.daemon, record.head.id, 0));
 	NOTHING_TO_FETCH();
 }
 
@@ -215,11 +330,7 @@ TEST_F(bare, open_nodes_keep_kextbridge)
 	static const char *const nodes[] = {"/dev/kextbridge", "/dev/kextd"};
 	int fds[2];
 
-	ASSERT_EQ(0, kb_daemon(&self->kb));
-	close(self->kb.bench);
-	self->kb.bench = -1;
-	ASSERT_EQ(0, kb_unload_served(&self->kb, "kbtest"));
-	kb_daemon_leave(&self->kb);
+	ASSERT_EQ(0, unload_bench(&self->kb));
 	close(self->kb.control);
 	self->kb.control = -1;
 	for (int both = 0; both < 2; both++) {

@@ -106,6 +106,25 @@ TEST_F(bare, T_062_rmmod_calls_pending_requests_back_first)
 	EXPECT_TRUE(kb_quiet(&self->kb, 0, NEVER_MS));
 }
 
+/* More than one hold of the lock answers. */
+TEST_F(bare, T_062_rmmod_with_many_pending_requests)
+{
+	struct kbtest_request request = {PLAIN, .count = 200};
+	struct kbtest_event event;
+
+	ASSERT_EQ(0, kb_insmod(PLAIN));
+	ASSERT_EQ(0, kb_request_with(&self->kb, &request));
+	ASSERT_EQ(0, kb_rmmod(PLAIN));
+	for (uint64_t i = 0; i < 200; i++) {
+		ASSERT_TRUE(kb_callback(&self->kb, &event));
+		ASSERT_EQ(i, event.context);
+		ASSERT_EQ(kOSKextReturnTimeout, event.result);
+		ASSERT_EQ(0, event.flags & KBTEST_IN_STOP);
+	}
+	ASSERT_TRUE(kb_event(&self->kb, KBTEST_STOPPED, &event, 0));
+	EXPECT_TRUE(kb_quiet(&self->kb, 0, NEVER_MS));
+}
+
 TEST_F(bare, T_062_unload_result_stopping)
 {
 	struct kbtest_request request = {PLAIN, .count = 3, .context = 1};
@@ -266,6 +285,25 @@ TEST_F(kext, T_067_stop_refuses)
 	ASSERT_TRUE(kb_callback(&self->kb, &event));
 	EXPECT_EQ(7, event.context);
 	EXPECT_EQ(EWOULDBLOCK, kb_rmmod(A));
+}
+
+/* Module exit cannot be told no. */
+TEST_F(bare, T_067_rmmod_takes_no_refusal)
+{
+	struct kbtest_plan plan = {PLAIN, .flags = KBTEST_STOP_GONE, .stop_result = 5};
+	struct kbtest_event event;
+
+	ASSERT_EQ(0, kb_plan(&self->kb, &plan));
+	ASSERT_EQ(0, kb_insmod(PLAIN));
+	ASSERT_EQ(0, kb_rmmod(PLAIN));
+	ASSERT_TRUE(kb_event(&self->kb, KBTEST_STOPPED, &event, 0));
+	EXPECT_EQ(5, event.result);
+	EXPECT_FALSE(kb_is_loaded(PLAIN));
+	EXPECT_EQ(TAG_INVALID, kb_tag(&self->kb, PLAIN));
+	plan.flags = plan.stop_result = 0;
+	ASSERT_EQ(0, kb_plan(&self->kb, &plan));
+	ASSERT_EQ(0, kb_insmod(PLAIN));
+	EXPECT_EQ(0, kb_rmmod(PLAIN));
 }
 
 TEST_F(kext, T_032_request_in_stop)

@@ -77,13 +77,14 @@ struct kbtest_wait {
 #define KBTEST_BYTE_OTHER 3
 
 /* What the callback does besides writing events, in this order. */
-#define KBTEST_DO_SLEEP 0x1u      /* for `ms` */
-#define KBTEST_DO_WAIT 0x2u       /* until the gate KBTEST_GATE_CALLBACK is open */
-#define KBTEST_DO_CANCEL_OWN 0x4u /* cancels its own tag */
-#define KBTEST_DO_CANCEL 0x8u     /* cancels `other` */
-#define KBTEST_DO_REQUEST 0x10u   /* requests again, `chain` times one after the other */
-#define KBTEST_DO_MUTEX 0x20u     /* takes the mutex that KBTEST_HOLD_MUTEX holds */
-#define KBTEST_DO_ALLOC 0x40u     /* GFP_KERNEL allocations, and msleep */
+#define KBTEST_DO_SLEEP 0x1u       /* for `ms` */
+#define KBTEST_DO_WAIT 0x2u        /* until the gate KBTEST_GATE_CALLBACK is open */
+#define KBTEST_DO_CANCEL_OWN 0x4u  /* cancels its own tag */
+#define KBTEST_DO_CANCEL 0x8u      /* cancels `other` */
+#define KBTEST_DO_REQUEST 0x10u    /* requests again, `chain` times one after the other */
+#define KBTEST_DO_MUTEX 0x20u      /* takes the mutex that KBTEST_HOLD_MUTEX holds */
+#define KBTEST_DO_ALLOC 0x40u      /* GFP_KERNEL allocations, and msleep */
+#define KBTEST_DO_CANCEL_ALL 0x80u /* cancels all of its kext; inner_tag: how many */
 
 #define KBTEST_NO_IDENTIFIER 0x100u /* NULL instead of the string */
 #define KBTEST_NO_NAME 0x200u
@@ -114,7 +115,8 @@ struct kbtest_request {
 
 #define KBTEST_CANCEL_NO_OUT 0x1u
 #define KBTEST_CANCEL_NOWAIT 0x2u
-#define KBTEST_CANCEL_ALL 0x4u /* kextbridge_cancel_all(); tag: out, how many; context: out, the sum of theirs */
+#define KBTEST_CANCEL_ALL 0x4u    /* kextbridge_cancel_all(); tag: out, how many; context: out, the sum of theirs */
+#define KBTEST_CANCEL_FORGED 0x8u /* with the kmod_info of no kext */
 
 struct kbtest_cancel {
 	char kext[KBTEST_NAME_SIZE]; /* whose call it is */
@@ -134,6 +136,7 @@ struct kbtest_cancel {
 #define KBTEST_STOP_WAIT 0x10u      /* until the gate KBTEST_GATE_STOP is open */
 #define KBTEST_STOP_REQUEST 0x20u
 #define KBTEST_STOP_RETAIN 0x40u
+#define KBTEST_STOP_GONE 0x80u /* its module goes, whatever it returns */
 
 /* What a kext's start and stop functions do from now on, loaded or not. */
 struct kbtest_plan {

@@ -376,8 +376,14 @@ static void add_contexts(OSKextRequestTag tag, void *context, void *arg)
 	note_cancel(tag);
 }
 
+static void count_cancel(OSKextRequestTag tag, void *context, void *arg)
+{
+	note_cancel(tag);
+}
+
 static long cancel(struct kbtest_cancel *args)
 {
+	static const kmod_info_t forged = {.id = kOSKextInvalidLoadTag};
 	struct kbtest_entry *entry = find_entry(args->kext);
 	void *context = (void *)(unsigned long)args->context;
 	void **context_out = args->flags & KBTEST_CANCEL_NO_OUT ? NULL : &context;
@@ -387,7 +393,7 @@ static long cancel(struct kbtest_cancel *args)
 	if (!entry)
 		return -ENOENT;
 	down_read(&entry->alive);
-	info = entry->kext ? entry->kext->info : NULL;
+	info = args->flags & KBTEST_CANCEL_FORGED ? &forged : entry->kext ? entry->kext->info : NULL;
 	if (!info) {
 		err = -ESRCH;
 	} else if (args->flags & KBTEST_CANCEL_ALL) {
@@ -438,6 +444,8 @@ static void act(struct kbtest_kext *kext, const struct slot *slot, u64 context, 
 		if (!event->inner_result)
 			note_cancel(slot->other);
 	}
+	if (slot->flags & KBTEST_DO_CANCEL_ALL)
+		event->inner_tag = kextbridge_cancel_requests(kext->info, count_cancel, NULL);
 	if ((slot->flags & KBTEST_DO_REQUEST) && slot->chain)
 		request_next(kext->entry, slot, context + 1, event);
 	if (slot->flags & KBTEST_DO_MUTEX) {
@@ -629,7 +637,7 @@ kern_return_t kbtest_stop(struct kbtest_kext *kext)
 	event.result = plan.stop_result;
 	add_event(entry, &event);
 	WRITE_ONCE(entry->in_stop, false);
-	if (!plan.stop_result)
+	if (!plan.stop_result || (plan.flags & KBTEST_STOP_GONE))
 		leave(entry);
 	return plan.stop_result;
 }

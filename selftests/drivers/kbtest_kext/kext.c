@@ -30,6 +30,18 @@ module_param_string(identifier, kmod_info.name, sizeof(kmod_info.name), 0);
 module_param_string(version, kmod_info.version, sizeof(kmod_info.version), 0);
 module_param_named(info_version, kmod_info.info_version, int, 0);
 
+/* A version whose end is not in its array: right as far as it goes. */
+static int set_version_without_end(const char *value, const struct kernel_param *param)
+{
+	memset(kmod_info.version, 'x', sizeof(kmod_info.version));
+	memcpy(kmod_info.version, "1.0 ", 4);
+	return 0;
+}
+
+static const struct kernel_param_ops without_end_ops = {.set = set_version_without_end};
+
+module_param_cb(version_without_end, &without_end_ops, NULL, 0);
+
 /* One of two kexts that depend on each other as modules do. */
 uint32_t kbtest_base_load_tag(void);
 #ifdef KBTEST_BASE
