@@ -73,9 +73,10 @@ void books_check(void)
 	kb_gates(&kb, ~0u);
 }
 
-/* The bench is a kext itself: it leaves as any other. */
+/* The bench is a kext itself: it leaves as any other, and by itself when a scan comes first. */
 static void unload_bench(void)
 {
+	uint64_t until = kb_now_ns() + PATIENCE_NS;
 	struct kb_server server = {};
 	struct kextbridge_kext kext;
 	int result;
@@ -92,10 +93,12 @@ static void unload_bench(void)
 		failed("nobody can be the daemon");
 		return;
 	}
-	result = kb_unload(kb.control, kext.load_tag, 0);
+	do
+		result = kb_unload(kb.control, kext.load_tag, 0);
+	while (result == (int)kOSKextReturnInUse && kb_now_ns() < until);
 	kb_serve_end(&server);
 	kb_daemon_leave(&kb);
-	if (result)
+	if (result && result != (int)kOSKextReturnNotFound)
 		failed("the bench cannot be unloaded: %#x", result);
 }
 
