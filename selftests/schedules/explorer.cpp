@@ -95,6 +95,7 @@ template <typename T> T *map(u64 count)
 		perror("schedules: mmap");
 		_exit(2);
 	}
+	madvise(p, count * sizeof(T), MADV_HUGEPAGE); // the tables are read at random
 	return static_cast<T *>(p);
 }
 

@@ -15,8 +15,8 @@
 
 namespace schedules {
 
-inline constexpr int kFirstWorker = 12; // slots below: the scenario's own, 0 is the one that sets up and clears away
-inline constexpr int kSlots = 24;
+inline constexpr int kFirstWorker = 10; // slots below: the scenario's own, 0 is the one that sets up and clears away
+inline constexpr int kSlots = 16;
 inline constexpr size_t kStackBytes = SCHEDULES_ASAN ? 256 << 10 : 64 << 10;
 inline constexpr size_t kArenaBytes = 32 << 10;
 
