@@ -494,4 +494,43 @@ TEST_F_TIMEOUT(kext, T_149_retain_against_unload, 500)
 	EXPECT_GE(went, 10);
 }
 
+/* ---- parameters change while requests read them: KCSAN sees it when they are stored or read plainly */
+
+struct writing {
+	pthread_t thread;
+	uint32_t stop, writes;
+	int err;
+};
+
+static void *write_params(void *arg)
+{
+	static const char *const names[] = {"max_pending", "max_reply_bytes", "max_name", "request_timeout_ms"};
+	struct writing *writing = arg;
+
+	for (; !writing->err && !__atomic_load_n(&writing->stop, __ATOMIC_ACQUIRE); writing->writes++)
+		writing->err = kb_param(names[writing->writes % 4], writing->writes / 4 % 2 ? "3000" : "3001");
+	return NULL;
+}
+
+TEST_F_TIMEOUT(kext, parameters_change_under_requests, 500)
+{
+	const uint32_t count = kb_rounds_from(3000, 30000);
+	struct writing writing = {};
+
+	ASSERT_EQ(0, pthread_create(&writing.thread, NULL, write_params, &writing));
+	for (uint32_t i = 0; i < count; i++) {
+		uint64_t context = 0;
+		uint32_t tag;
+
+		ASSERT_EQ(0, kb_request(&self->kb, A, "x", i, &tag));
+		ASSERT_EQ(0, kb_cancel(&self->kb, A, tag, &context));
+		ASSERT_EQ(i, context);
+	}
+	advance(&writing.stop, 1);
+	pthread_join(writing.thread, NULL);
+	EXPECT_EQ(0, writing.err);
+	EXPECT_GE(writing.writes, count / 20);
+	TH_LOG("%u requests, %u parameters written", count, writing.writes);
+}
+
 TEST_HARNESS_MAIN

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Module init and exit, parameters, MODULE_*: what must be C. */
 #include <linux/module.h>
-#include <linux/moduleparam.h>
 #include <linux/string.h>
 
 #include "chardev.h"
+#include "param.h"
 #include "shim/entry.h"
 #include "test.h"
 
@@ -18,32 +18,32 @@ struct kextbridge_params kextbridge_params = {
 	.max_name = 1023,
 };
 
-module_param_named(request_timeout_ms, kextbridge_params.request_timeout_ms, uint, 0644);
+param_once(request_timeout_ms, kextbridge_params.request_timeout_ms, uint);
 MODULE_PARM_DESC(request_timeout_ms,
 		 "deadline of a request that names none, from its issue, in ms; 0: none (default 120000)");
-module_param_named(autounload_delay_ms, kextbridge_params.autounload_delay_ms, uint, 0644);
+param_once(autounload_delay_ms, kextbridge_params.autounload_delay_ms, uint);
 MODULE_PARM_DESC(autounload_delay_ms,
 		 "from a release to the scan that unloads idle kexts, in ms, at least 1 (default 60000)");
-module_param_named(max_pending, kextbridge_params.max_pending, uint, 0644);
+param_once(max_pending, kextbridge_params.max_pending, uint);
 MODULE_PARM_DESC(max_pending, "unfinished requests per kext (default 16384)");
-module_param_named(max_pending_per_file, kextbridge_params.max_pending_per_file, uint, 0644);
+param_once(max_pending_per_file, kextbridge_params.max_pending_per_file, uint);
 MODULE_PARM_DESC(max_pending_per_file, "unfinished or uncollected requests per open /dev/kextbridge (default 1024)");
-module_param_named(max_reply_bytes, kextbridge_params.max_reply_bytes, uint, 0644);
+param_once(max_reply_bytes, kextbridge_params.max_reply_bytes, uint);
 MODULE_PARM_DESC(max_reply_bytes, "longest payload of a reply (default 256 MiB)");
-module_param_named(max_bytes_per_file, kextbridge_params.max_bytes_per_file, uint, 0644);
+param_once(max_bytes_per_file, kextbridge_params.max_bytes_per_file, uint);
 MODULE_PARM_DESC(max_bytes_per_file,
 		 "payload bytes that wait to be collected per open /dev/kextbridge (default 512 MiB)");
-module_param_named(max_name, kextbridge_params.max_name, uint, 0644);
+param_once(max_name, kextbridge_params.max_name, uint);
 MODULE_PARM_DESC(max_name, "longest identifier or resource name in bytes, without NUL, at most 3072 (default 1023)");
-module_param_named(strict_cancel, kextbridge_params.strict_cancel, bool, 0644);
+param_once(strict_cancel, kextbridge_params.strict_cancel, bool);
 MODULE_PARM_DESC(strict_cancel, "a kext can cancel its own requests only (default N)");
 
 static int unload_result_set(const char *val, const struct kernel_param *kp)
 {
 	if (sysfs_streq(val, "timeout"))
-		kextbridge_params.unload_stopping = false;
+		WRITE_ONCE(kextbridge_params.unload_stopping, false);
 	else if (sysfs_streq(val, "stopping"))
-		kextbridge_params.unload_stopping = true;
+		WRITE_ONCE(kextbridge_params.unload_stopping, true);
 	else
 		return -EINVAL;
 	return 0;

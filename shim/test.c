@@ -2,25 +2,38 @@
 /* The test build's hooks; see test.h. */
 #include <linux/atomic.h>
 #include <linux/delay.h>
+#include <linux/kstrtox.h>
 #include <linux/module.h>
-#include <linux/moduleparam.h>
 #include <linux/preempt.h>
 #include <linux/sched.h>
 
+#include "param.h"
 #include "test.h"
 
+static int set_ulong(const char *val, const struct kernel_param *kp)
+{
+	unsigned long value;
+	int err = kstrtoul(val, 0, &value);
+
+	if (!err)
+		WRITE_ONCE(*(unsigned long *)kp->arg, value);
+	return err;
+}
+
+const struct kernel_param_ops param_ops_once_ulong = {.set = set_ulong, .get = param_get_ulong};
+
 static unsigned int chaos_permille;
-module_param(chaos_permille, uint, 0644);
+param_once(chaos_permille, chaos_permille, uint);
 MODULE_PARM_DESC(chaos_permille, "test build: how many of 1000 passes of a point are delayed (default 0)");
 static unsigned int chaos_us = 200;
-module_param(chaos_us, uint, 0644);
+param_once(chaos_us, chaos_us, uint);
 MODULE_PARM_DESC(chaos_us,
 		 "test build: the longest delay in us; a tenth of it where nothing may preempt it (default 200)");
 static unsigned int chaos_points = (1u << TEST_POINTS) - 1;
-module_param(chaos_points, uint, 0644);
+param_once(chaos_points, chaos_points, uint);
 MODULE_PARM_DESC(chaos_points, "test build: which points, a bit each in the order of enum test_point (default all)");
 static ulong chaos_seed = 1;
-module_param(chaos_seed, ulong, 0644);
+param_once(chaos_seed, chaos_seed, ulong);
 MODULE_PARM_DESC(chaos_seed, "test build: of the delays (default 1)");
 
 static unsigned int fail_nth;
