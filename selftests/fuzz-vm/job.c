@@ -144,11 +144,12 @@ void failed(const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	shared->failed = true;
 	printf("# FAILED: %s (job %d, call %llu)\n", text, me ? (int)me->number : -1,
 	       me ? (unsigned long long)me->calls : 0);
 	fflush(stdout);
 	to_kmsg("FAILED: %s", text);
+	/* Last: whoever sees it ends, and with it threads that have something to say. */
+	shared->failed = true;
 }
 
 /* ---- the threads that may wait */
