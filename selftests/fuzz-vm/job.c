@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The life of a job: programs of calls, one after the other, with failures of memory now and then. */
 #define _GNU_SOURCE
+#include <dlfcn.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -350,8 +352,14 @@ static void crashed(int signal, siginfo_t *info, void *context)
 {
 	ucontext_t *at = context;
 
-	failed("signal %d at run_job%+ld, address %p", signal,
-	       (long)(at->uc_mcontext.gregs[REG_RIP] - (intptr_t)run_job), info->si_addr);
+	void *ip = (void *)(uintptr_t)at->uc_mcontext.gregs[REG_RIP], *frames[24];
+	Dl_info where = {};
+
+	dladdr(ip, &where);
+	failed("signal %d, code %d, at %s %s+%#lx, address %p", signal, info->si_code, where.dli_fname ?: "?",
+	       where.dli_sname ?: "", (long)ip - (long)(where.dli_saddr ?: where.dli_fbase), info->si_addr);
+	fflush(stdout);
+	backtrace_symbols_fd(frames, backtrace(frames, 24), STDOUT_FILENO);
 	_exit(1);
 }
 
