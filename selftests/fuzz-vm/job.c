@@ -351,15 +351,15 @@ int make_fork(const struct call *call)
 static void crashed(int signal, siginfo_t *info, void *context)
 {
 	ucontext_t *at = context;
-
 	void *ip = (void *)(uintptr_t)at->uc_mcontext.gregs[REG_RIP], *frames[24];
 	Dl_info where = {};
 
 	dladdr(ip, &where);
-	failed("signal %d, code %d, at %s %s+%#lx, address %p", signal, info->si_code, where.dli_fname ?: "?",
-	       where.dli_sname ?: "", (long)ip - (long)(where.dli_saddr ?: where.dli_fbase), info->si_addr);
+	/* Before failed(), after which the process may end. */
 	fflush(stdout);
 	backtrace_symbols_fd(frames, backtrace(frames, 24), STDOUT_FILENO);
+	failed("signal %d, code %d, at %s %s+%#lx, address %p", signal, info->si_code, where.dli_fname ?: "?",
+	       where.dli_sname ?: "", (long)ip - (long)(where.dli_saddr ?: where.dli_fbase), info->si_addr);
 	_exit(1);
 }
 
