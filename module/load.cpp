@@ -26,22 +26,21 @@ static OSReturn find_or_ask(const char *identifier, u32 length, Ref<Request> *me
 		return result;
 	load->get(); // OWNERSHIP: the table's
 	Kext *kext = find_kext_locked(load->identifier());
-
-	result = kOSKextReturnDeferred;
-	if (kext && (kext->state == KextState::Started || kext->state == KextState::Starting))
-		result = kOSReturnSuccess;
-	else if (kext && kext->state == KextState::Loaded)
-		*loaded = Ref<Kext>::retain(kext);
-	else if (core.load_count >= kMaxLoads) {
-		core.stats.limited++;
-		result = kOSKextReturnNoResources;
-	}
 	Request *queued = nullptr;
 
 	// One that the daemon has not fetched yet will do.
 	for (Request *other = core.loads.front(); other && !queued; other = core.loads.next(*other))
 		if (other->state == State::Pending && text_equal(other->identifier(), load->identifier()))
 			queued = other;
+	result = kOSKextReturnDeferred;
+	if (kext && (kext->state == KextState::Started || kext->state == KextState::Starting))
+		result = kOSReturnSuccess;
+	else if (kext && kext->state == KextState::Loaded)
+		*loaded = Ref<Kext>::retain(kext);
+	else if (!queued && core.load_count >= kMaxLoads) {
+		core.stats.limited++;
+		result = kOSKextReturnNoResources;
+	}
 	if (result == kOSKextReturnDeferred && !*loaded && !queued) {
 		core.loads.push_back(*load);
 		core.load_count++;

@@ -400,6 +400,9 @@ TEST_F(Oskext, load_limit)
 			  kOSKextReturnDeferred);
 	EXPECT_EQ(OSKextLoadKextWithIdentifier("com.example.more"), kOSKextReturnNoResources);
 	EXPECT_EQ(host::stats().limited, 1u);
+	// That one is wanted already, so nothing more is queued for it.
+	EXPECT_EQ(OSKextLoadKextWithIdentifier("com.example.n1023"), kOSKextReturnDeferred);
+	EXPECT_EQ(host::stats().limited, 1u);
 	daemon.reply(daemon.fetch(1)[0].id, kOSKextReturnNotFound);
 	EXPECT_EQ(OSKextLoadKextWithIdentifier("com.example.more"), kOSKextReturnDeferred);
 }
