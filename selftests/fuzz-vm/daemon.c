@@ -8,6 +8,8 @@
 
 #define MOST_REPLIES 1100
 
+_Static_assert(MOST_REPLIES * sizeof(struct kextd_reply) <= REPLIES_ROOM, "all replies have room");
+
 static bool is_record(const struct kextd_request *head, uint32_t left)
 {
 	const char *strings = (const char *)(head + 1);
@@ -100,7 +102,7 @@ static int see_replies(const struct kextd_reply *replies, uint32_t count)
 
 int make_exchange(const struct call *call)
 {
-	static __thread struct kextd_reply replies[MOST_REPLIES];
+	struct kextd_reply *replies = own_replies();
 	static const uint32_t many[] = {16, 17, 64, 1023, 1024, 1025, 0x7fffffff, 0xffffffff};
 	uint32_t count = often(call->op[0], 252) ? pick(call->op[0], 4) : many[pick(call->op[0], 8)];
 	uint32_t filled = count < MOST_REPLIES ? count : MOST_REPLIES;

@@ -132,6 +132,7 @@ uint32_t any_length(uint32_t op);
 #define ARGS_ROOM 8192
 #define PAYLOAD_ROOM (1u << 20)
 #define BUFFER_ROOM (64u << 10)
+#define REPLIES_ROOM (64u << 10)
 
 void memory_init(void);
 /* The flipping of what is hot() needs a thread, which fork() does not copy. */
@@ -154,6 +155,7 @@ uint64_t any_nothing(uint32_t op); /* an address where nothing can be written */
 bool is_payload(const uint8_t *bytes, size_t length);
 /* An address to write to; *readable: the buffer there, prefilled with 0x5a for `room` bytes, or NULL. */
 uint64_t any_output(uint32_t op, uint32_t room, uint8_t **readable);
+struct kextd_reply *own_replies(void); /* room for REPLIES_ROOM bytes of them, each thread's own */
 uint64_t any_string(uint32_t op, bool identifier, uint32_t *length);
 bool is_poison32(uint32_t value);
 bool is_poison64(uint64_t value);

@@ -17,11 +17,22 @@
 #define FLIPS 400         /* at most, for one call */
 #define LONGEST_NAME 5000 /* longer than any limit */
 
-static uint8_t *payload;                    /* PAYLOAD_ROOM bytes, then nothing */
-static uint8_t *read_only, *read_only_ours; /* the same page, for the kernel and for us */
-static uint8_t *hot;                        /* a page that the other thread changes */
-static char *names;
-static __thread uint8_t *args_room, *buffer; /* each followed by nothing */
+/*
+ * SAFETY: an address that changes while the kernel reads it is an address that the kernel writes to. All that it is given
+ * lies here, a room to a slot, far from libraries, stacks and heaps: whatever flip() makes of the address of one room is
+ * in that room, or nothing is there. It changes bits 0 to 3, 8, 16 and 31 of an address and such of its upper half, and
+ * may complement either half; a slot's number is in bits 24 to 30, and that of its complement is no slot's.
+ */
+#define ROOMS ((uint8_t *)(1ul << 44))
+#define ROOMS_SIZE (1ul << 32)
+#define SLOT_SIZE (1ul << 24)
+#define SLOTS 64
+
+static uint8_t *payload;                               /* PAYLOAD_ROOM bytes, then nothing; read-only */
+static uint8_t *read_only, *read_only_ours;            /* the same page, for the kernel and for us */
+static uint8_t *hot;                                   /* a page that the other thread changes */
+static char *names;                                    /* read-only */
+static __thread uint8_t *args_room, *buffer, *replies; /* each followed by nothing */
 
 static const uint64_t not_ours[] = {
 	0,
@@ -44,31 +55,38 @@ static uint64_t bad_address(uint32_t at)
 	return not_ours[at % (sizeof(not_ours) / sizeof(not_ours[0]))];
 }
 
-/* `size` bytes with a hole behind them. */
-static uint8_t *map_with_hole(size_t size)
+/* `size` bytes, whole pages, with a hole behind them that nobody else fills. */
+static uint8_t *room_with_hole(size_t size)
 {
-	uint8_t *at = mmap(NULL, size + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	static _Atomic size_t used;
+	size_t slot = used++;
+	uint8_t *at = ROOMS + slot * SLOT_SIZE;
 
-	if (at == MAP_FAILED || munmap(at + size, PAGE))
-		abort();
-	/* A hole that nobody else fills. */
-	if (mmap(at + size, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+	if (slot >= SLOTS || mprotect(at, size, PROT_READ | PROT_WRITE))
 		abort();
 	return at;
 }
 
+static uint8_t *own_room(uint8_t **room, size_t size)
+{
+	if (!*room)
+		*room = room_with_hole(size);
+	return *room;
+}
+
 static uint8_t *own_args(void)
 {
-	if (!args_room)
-		args_room = map_with_hole(ARGS_ROOM);
-	return args_room;
+	return own_room(&args_room, ARGS_ROOM);
 }
 
 static uint8_t *own_buffer(void)
 {
-	if (!buffer)
-		buffer = map_with_hole(BUFFER_ROOM);
-	return buffer;
+	return own_room(&buffer, BUFFER_ROOM);
+}
+
+struct kextd_reply *own_replies(void)
+{
+	return (void *)own_room(&replies, REPLIES_ROOM);
 }
 
 /* None of them is what the kernel fills memory with, new or freed. */
@@ -102,14 +120,19 @@ void memory_init(void)
 
 	if (fd < 0 || ftruncate(fd, PAGE))
 		abort();
+	if (mmap(ROOMS, ROOMS_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1,
+		 0) != ROOMS)
+		abort();
 	read_only_ours = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	read_only = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
 	close(fd);
-	payload = map_with_hole(PAYLOAD_ROOM);
+	payload = room_with_hole(PAYLOAD_ROOM);
 	fill_payload(payload, PAYLOAD_ROOM);
-	hot = map_with_hole(PAGE);
-	names = (char *)map_with_hole(2 * PAGE);
+	hot = room_with_hole(PAGE);
+	names = (char *)room_with_hole(2 * PAGE);
 	memset(names, 'n', 2 * PAGE);
+	if (mprotect(payload, PAYLOAD_ROOM, PROT_READ) || mprotect(names, 2 * PAGE, PROT_READ))
+		abort();
 }
 
 /* ---- what changes while the kernel reads it */
@@ -148,6 +171,7 @@ void memory_start_thread(void)
 	/* Before any allocation can be made to fail. */
 	own_args();
 	own_buffer();
+	own_replies();
 
 	sem_init(&flip_go, 0, 0);
 	start_thread(flip, &thread);
