@@ -123,7 +123,7 @@ static const struct kernel_param_ops points_ops = {.get = points_get};
 module_param_cb(coverage_points, &points_ops, NULL, 0444);
 MODULE_PARM_DESC(coverage_points, "test build: how many points have been reached");
 
-void kextbridge_test_exit(void)
+void kextbridge_coverage_exit(void)
 {
 	int err = save();
 

@@ -9,10 +9,9 @@
 #include <linux/moduleparam.h>
 
 extern const struct kernel_param_ops param_ops_once_uint;
-extern const struct kernel_param_ops param_ops_once_ulong; /* the test build's, in test.c */
 extern const struct kernel_param_ops param_ops_once_bool;
 
-/* As module_param_named(name, variable, type, 0644); type: uint, ulong, bool. */
+/* As module_param_named(name, variable, type, 0644); type: uint, bool. */
 #define param_once(name, variable, type)                                  \
 	param_check_##type(name, &(variable));                            \
 	module_param_cb(name, &param_ops_once_##type, &(variable), 0644); \

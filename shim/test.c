@@ -2,25 +2,12 @@
 /* The test build's hooks; see test.h. */
 #include <linux/atomic.h>
 #include <linux/delay.h>
-#include <linux/kstrtox.h>
 #include <linux/module.h>
 #include <linux/preempt.h>
 #include <linux/sched.h>
 
 #include "param.h"
 #include "test.h"
-
-static int set_ulong(const char *val, const struct kernel_param *kp)
-{
-	unsigned long value;
-	int err = kstrtoul(val, 0, &value);
-
-	if (!err)
-		WRITE_ONCE(*(unsigned long *)kp->arg, value);
-	return err;
-}
-
-const struct kernel_param_ops param_ops_once_ulong = {.set = set_ulong, .get = param_get_ulong};
 
 static unsigned int chaos_permille;
 param_once(chaos_permille, chaos_permille, uint);
@@ -32,8 +19,8 @@ MODULE_PARM_DESC(chaos_us,
 static unsigned int chaos_points = (1u << TEST_POINTS) - 1;
 param_once(chaos_points, chaos_points, uint);
 MODULE_PARM_DESC(chaos_points, "test build: which points, a bit each in the order of enum test_point (default all)");
-static ulong chaos_seed = 1;
-param_once(chaos_seed, chaos_seed, ulong);
+static unsigned int chaos_seed = 1;
+param_once(chaos_seed, chaos_seed, uint);
 MODULE_PARM_DESC(chaos_seed, "test build: of the delays (default 1)");
 
 static unsigned int fail_nth;
@@ -135,4 +122,13 @@ void kextbridge_test_freed(const void *p)
 {
 	if (p)
 		atomic_long_dec(&live_allocations);
+}
+
+void kextbridge_test_exit(void)
+{
+	long left = atomic_long_read(&live_allocations);
+
+	/* Everywhere, as kmemleak is slow, and looks for pointers that may be there by chance. */
+	WARN(left, "kextbridge: %ld allocations are not freed\n", left);
+	kextbridge_coverage_exit();
 }

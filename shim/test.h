@@ -34,8 +34,9 @@ void kextbridge_test_allocating(void);
 /* Returns p, which has been allocated. Each that is not null is one more, or one less, of the parameter live_allocations. */
 void *kextbridge_test_allocated(void *p);
 void kextbridge_test_freed(const void *p);
-/* The last thing that module exit, or an init that failed, does. */
+/* The last thing that module exit, or an init that failed, does: warns of what the core has not freed. */
 void kextbridge_test_exit(void);
+void kextbridge_coverage_exit(void);
 #else
 static inline void kextbridge_test_init(void) {}
 static inline void kextbridge_test_point(enum test_point point) {}
