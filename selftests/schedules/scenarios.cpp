@@ -21,7 +21,7 @@ const Scenario scenarios[] = {
 	{"one-txu", one_request<kDaemon | kClock | kDeath | kUnload>, 2, 3, -1,
 	 "deadline, daemon death, no second, unload"},
 	{"one-cku", one_request<kDaemon | kCancel | kCrash | kUnload>, 2, 3, -1, "cancel, daemon death, unload"},
-	{"one-tku", one_request<kDaemon | kClock | kCrash | kUnload>, 2, 2, -1, "deadline, daemon death, unload"},
+	{"one-tku", one_request<kDaemon | kClock | kCrash | kUnload>, 2, 3, -1, "deadline, daemon death, unload"},
 	{"one-cun", one_request<kDaemon | kCancel | kUnload | kRetain>, 2, 3, -1, "cancel, unload, retain"},
 	{"one-ctn", one_request<kDaemon | kCancel | kClock | kRetain>, 2, 3, -1, "cancel, deadline, retain"},
 	{"one-ckn", one_request<kDaemon | kCancel | kCrash | kRetain>, 2, 3, -1, "cancel, daemon death, retain"},
