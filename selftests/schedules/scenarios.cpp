@@ -38,7 +38,7 @@ const Scenario scenarios[] = {
 	{"one-ckf", one_request<kDaemon | kCancel | kCrash | kCopyFails>, 2, 3, -1,
 	 "cancel, daemon death, failing copy"},
 	{"one-cuf", one_request<kDaemon | kCancel | kUnload | kCopyFails>, 2, 3, -1, "cancel, unload, failing copy"},
-	{"one-ctku", one_request<kDaemon | kCancel | kClock | kCrash | kUnload>, 1, 1, -1,
+	{"one-ctku", one_request<kDaemon | kCancel | kClock | kCrash | kUnload>, 1, 2, -1,
 	 "cancel, deadline, daemon death, unload"},
 	{"one-ctrkunf",
 	 one_request<kDaemon | kCancel | kClock | kSecondReply | kCrash | kUnload | kRetain | kCopyFails>, 0, 0, -1,
