@@ -154,14 +154,14 @@ static int unload_bench(struct kb *kb)
 }
 
 /* The tests' kexts are gone with it: nothing but the nodes keeps kextbridge. */
-static int load_afresh(struct kb *kb)
+static int load_afresh(struct kb *kb, const char *parameters)
 {
 	int err;
 
 	close(kb->control);
 	kb->control = -1;
 	err = kb_rmmod("kextbridge");
-	return err ?: kb_setup(kb, NULL) ?: kb_daemon(kb);
+	return err ?: kb_insmod_with("kextbridge", parameters) ?: kb_setup(kb, NULL) ?: kb_daemon(kb);
 }
 
 TEST_F(bare, T_104_loads_that_nobody_fetches_are_limited)
@@ -182,7 +182,7 @@ TEST_F(bare, T_104_loads_that_nobody_fetches_are_limited)
 	ASSERT_TRUE(kb_status(&self->kb, &after));
 	EXPECT_EQ(before.limited + 2, after.limited);
 	EXPECT_EQ(before.loads + 1024, after.loads);
-	ASSERT_EQ(0, load_afresh(&self->kb));
+	ASSERT_EQ(0, load_afresh(&self->kb, ""));
 	NOTHING_TO_FETCH();
 }
 
@@ -190,7 +190,7 @@ TEST_F(bare, T_104_load_that_nobody_fetches_keeps_nothing)
 {
 	ASSERT_EQ(0, unload_bench(&self->kb));
 	EXPECT_EQ(kOSKextReturnDeferred, kb_load(self->kb.control, "com.example.none", 0));
-	ASSERT_EQ(0, load_afresh(&self->kb));
+	ASSERT_EQ(0, load_afresh(&self->kb, ""));
 	NOTHING_TO_FETCH();
 }
 
@@ -200,10 +200,9 @@ TEST_F(bare, T_016_strict_cancel_without_a_value_is_on)
 	uint32_t tag;
 
 	ASSERT_EQ(0, unload_bench(&self->kb));
-	close(self->kb.control);
-	ASSERT_EQ(0, kb_rmmod("kextbridge"));
-	ASSERT_EQ(0, kb_insmod_with("kextbridge", "strict_cancel"));
-	ASSERT_EQ(0, kb_setup(&self->kb, A, B, NULL));
+	ASSERT_EQ(0, load_afresh(&self->kb, "strict_cancel"));
+	ASSERT_EQ(0, kb_insmod(A));
+	ASSERT_EQ(0, kb_insmod(B));
 	ASSERT_EQ(0, kb_request(&self->kb, A, "one", 42, &tag));
 	EXPECT_EQ(kOSKextReturnNotFound, kb_cancel(&self->kb, B, tag, NULL));
 	EXPECT_EQ(0, kb_cancel(&self->kb, A, tag, NULL));
@@ -211,7 +210,7 @@ TEST_F(bare, T_016_strict_cancel_without_a_value_is_on)
 	ASSERT_EQ(0, kb_teardown(&self->kb));
 	ASSERT_EQ(0, kb_setup(&self->kb, NULL));
 	ASSERT_EQ(0, unload_bench(&self->kb));
-	ASSERT_EQ(0, load_afresh(&self->kb));
+	ASSERT_EQ(0, load_afresh(&self->kb, ""));
 }
 
 TEST_F(kext, T_105_no_identifier)

@@ -36,6 +36,7 @@ void *kextbridge_test_allocated(void *p);
 void kextbridge_test_freed(const void *p);
 /* The last thing that module exit, or an init that failed, does: warns of what the core has not freed. */
 void kextbridge_test_exit(void);
+/* Its part: adds to coverage_file. */
 void kextbridge_coverage_exit(void);
 #else
 static inline void kextbridge_test_init(void) {}

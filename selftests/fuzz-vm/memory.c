@@ -18,8 +18,8 @@
 #define LONGEST_NAME 5000 /* longer than any limit */
 
 /*
- * SAFETY: an address that changes while the kernel reads it is an address that the kernel writes to. All that it is given
- * lies here, a room to a slot, far from libraries, stacks and heaps: whatever flip() makes of the address of one room is
+ * SAFETY: an address that changes while the kernel reads it is an address that the kernel writes to. All that it may be
+ * told to write to lies here, a room to a slot, far from libraries, stacks and heaps: whatever flip() makes of the address of one room is
  * in that room, or nothing is there. It changes bits 0 to 3, 8, 16 and 31 of an address and such of its upper half, and
  * may complement either half; a slot's number is in bits 24 to 30, and that of its complement is no slot's.
  */
@@ -55,14 +55,22 @@ static uint64_t bad_address(uint32_t at)
 	return not_ours[at % (sizeof(not_ours) / sizeof(not_ours[0]))];
 }
 
-/* `size` bytes, whole pages, with a hole behind them that nobody else fills. */
-static uint8_t *room_with_hole(size_t size)
+static uint8_t *next_slot(void)
 {
 	static _Atomic size_t used;
 	size_t slot = used++;
-	uint8_t *at = ROOMS + slot * SLOT_SIZE;
 
-	if (slot >= SLOTS || mprotect(at, size, PROT_READ | PROT_WRITE))
+	if (slot >= SLOTS)
+		abort();
+	return ROOMS + slot * SLOT_SIZE;
+}
+
+/* `size` bytes, whole pages, with a hole behind them that nobody else fills. */
+static uint8_t *room_with_hole(size_t size)
+{
+	uint8_t *at = next_slot();
+
+	if (mprotect(at, size, PROT_READ | PROT_WRITE))
 		abort();
 	return at;
 }
@@ -124,7 +132,9 @@ void memory_init(void)
 		 0) != ROOMS)
 		abort();
 	read_only_ours = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	read_only = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
+	read_only = mmap(next_slot(), PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0);
+	if (read_only_ours == MAP_FAILED || read_only == MAP_FAILED)
+		abort();
 	close(fd);
 	payload = room_with_hole(PAYLOAD_ROOM);
 	fill_payload(payload, PAYLOAD_ROOM);
