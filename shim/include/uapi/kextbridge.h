@@ -36,6 +36,14 @@
 #define KEXTD_LOAD 2     /* load the module whose alias is kext:<identifier>; wants a reply */
 #define KEXTD_UNLOAD 3   /* delete_module(name) of kext <identifier>, O_NONBLOCK; wants a reply */
 #define KEXTD_CANCEL 4   /* notice: nobody waits for request `id` any more; a reply would be refused */
+/*
+ * Notices without an id, each handed out once to the daemon that is there when it happens: a kext has been loaded and
+ * started, a kext's module is being deleted (both: <identifier>, module name, load tag); the system goes down, no more
+ * requests, loads and unloads come, the daemon should end once it has answered what it has.
+ */
+#define KEXTD_LOADED 5
+#define KEXTD_UNLOADED 6
+#define KEXTD_EXIT 7
 
 /*
  * One record of the buffer that KEXTD_IOC_EXCHANGE fills. Records are 8-byte aligned; the next one
@@ -44,12 +52,12 @@
 struct kextd_request {
 	__u32 size;            /* of the whole record: header, strings, padding */
 	__u32 kind;            /* KEXTD_RESOURCE... */
-	__u64 id;              /* never comes back, not even after a new boot of the daemon */
+	__u64 id;              /* never comes back, not even after a new boot of the daemon; 0: a notice without one */
 	__u64 deadline_ns;     /* CLOCK_MONOTONIC; 0: none */
 	__u32 max_length;      /* KEXTD_RESOURCE: the longest reply that will be taken, in bytes */
-	__u32 load_tag;        /* KEXTD_RESOURCE: the kext that asks, 0 = a program; KEXTD_UNLOAD: the kext to delete */
+	__u32 load_tag;        /* KEXTD_RESOURCE: the kext that asks, 0 = a program; else the kext that it is about, or 0 */
 	__u32 identifier_size; /* of the first string, NUL included; 1 where the kind has none */
-	__u32 name_size;       /* of the second: resource name, or module name for KEXTD_UNLOAD; 1 where none */
+	__u32 name_size;       /* of the second: resource name, or module name for KEXTD_*LOAD*; 1 where none */
 	__u32 attempt;         /* daemons that died with this request, and no other, in hand */
 	__u32 reserved;
 };
@@ -95,6 +103,7 @@ struct kextd_reply {
  * EFAULT (out fields tell how many replies were taken; what was fetched goes back to the queue),
  * ENOBUFS (the first record does not fit: requests_used holds the size it needs), EPERM, EOWNERDEAD
  * (the process that opened this file is gone, or another daemon has taken over).
+ * open: EBUSY (there is a daemon), ESHUTDOWN (the system goes down).
  */
 struct kextd_exchange {
 	__u32 size;
@@ -131,7 +140,8 @@ struct kextbridge_kext {
 	__s32 module_refcount; /* the module's own count, the core's base reference included */
 	__u32 pending;         /* requests that are not finished */
 	__u32 flags;           /* KEXT_FLAG_* */
-	__u64 reserved;
+	__u32 instances;       /* living objects of its classes (kextbridge/instance.h) */
+	__u32 refused;         /* calls of it or about it that were refused as misuse */
 	char identifier[KEXTBRIDGE_IDENTIFIER_SIZE];
 	char version[KEXTBRIDGE_IDENTIFIER_SIZE];
 	char module[KEXTBRIDGE_MODULE_SIZE];
@@ -140,15 +150,32 @@ struct kextbridge_kext {
 #define KEXT_FLAG_AUTOUNLOAD 0x1u  /* has been retained once: leaves by itself when idle */
 #define KEXT_FLAG_PLAIN_RMMOD 0x2u /* built with KEXT_PLAIN_RMMOD: holds no base reference */
 #define KEXT_FLAG_IN_CALLBACK 0x4u /* a resource callback runs right now */
+#define KEXT_FLAG_DELAYED 0x8u     /* the next scan that would unload it does not */
 
 /* Fills up to `count` entries in the order of load tags, from the first tag >= `from`. */
 struct kextbridge_list {
 	__u32 size;
-	__u32 flags; /* 0 */
+	__u32 flags; /* KEXTBRIDGE_LIST_* */
 	__u64 kexts; /* out: array of struct kextbridge_kext */
 	__u32 count; /* in: room; out: entries written */
 	__u32 total; /* out: kexts in all */
 	__u32 from;  /* in */
+	__u32 reserved;
+};
+
+#define KEXTBRIDGE_LIST_DELAY_AUTOUNLOAD 0x1u /* an armed scan for idle kexts comes later, as after a request */
+
+/*
+ * The identifiers that drivers and programs have ever asked to load, each once, in the order in which they were first
+ * asked for: up to `count` of them, from the number `from` on. The first 4096 are kept.
+ */
+struct kextbridge_load_requests {
+	__u32 size;
+	__u32 flags;       /* 0 */
+	__u64 identifiers; /* out: array of char[KEXTBRIDGE_IDENTIFIER_SIZE] */
+	__u32 count;       /* in: room; out: entries written */
+	__u32 total;       /* out: how many there are */
+	__u32 from;        /* in */
 	__u32 reserved;
 };
 
@@ -182,7 +209,8 @@ struct kextbridge_status {
 	__u64 autounloads;
 };
 
-#define KEXTBRIDGE_STATUS_DAEMON 0x1u /* a daemon is there */
+#define KEXTBRIDGE_STATUS_DAEMON 0x1u   /* a daemon is there */
+#define KEXTBRIDGE_STATUS_SHUTDOWN 0x2u /* the system goes down: requests, loads and unloads are refused (Disabled) */
 
 #define KEXTBRIDGE_REQUEST_HOLD 0x1u /* never handed to the daemon: it ends by cancel, deadline or close */
 
@@ -237,10 +265,11 @@ struct kextbridge_result {
  * KEXTBRIDGE_IOC_RETAIN, _RELEASE: `tag` is a load tag; results as of the calls of that name. CAP_SYS_MODULE.
  * KEXTBRIDGE_IOC_UNLOAD: `tag` is a load tag; flags KEXTBRIDGE_UNLOAD_*. Waits, killably, until the
  *   module is deleted or the unload has failed. Success; NotFound; InUse (retained, in use by another
- *   module or an open file, another unload runs, or IF_IDLE with requests pending); StartStopError (the
+ *   module or an open file, instances live, another unload runs, or IF_IDLE with requests pending); StartStopError (the
  *   stop function refused: the kext stays started); kOSKextReturnDisabled (no daemon is there to delete
  *   it); anything the daemon found (InUse, NotPrivileged...), after which the kext was started again.
- *   CAP_SYS_MODULE.
+ *   With STOP_ONLY the kext is stopped and stays loaded, with its load tag, until KEXTBRIDGE_IOC_LOAD starts it again or
+ *   it is unloaded; that needs no daemon. CAP_SYS_MODULE.
  */
 struct kextbridge_tag {
 	__u32 size;
@@ -250,11 +279,12 @@ struct kextbridge_tag {
 };
 
 #define KEXTBRIDGE_UNLOAD_IF_IDLE 0x1u
+#define KEXTBRIDGE_UNLOAD_STOP_ONLY 0x2u
 
 /*
  * Loads a kext as OSKextLoadKextWithIdentifier does; with WAIT it sleeps, killably, for the daemon's
  * answer. Success: started. Deferred: queued for the daemon (without WAIT). With WAIT: what the daemon
- * found; Disabled: there is no daemon. CAP_SYS_MODULE.
+ * found; Disabled: there is no daemon, or the system goes down. CAP_SYS_MODULE.
  */
 struct kextbridge_load {
 	__u32 size;
@@ -265,6 +295,7 @@ struct kextbridge_load {
 };
 
 #define KEXTBRIDGE_LOAD_WAIT 0x1u
+#define KEXTBRIDGE_LOAD_DELAY_AUTOUNLOAD 0x2u /* the first scan that would unload the kext does not */
 
 #define KEXTBRIDGE_IOC_LIST KEXTBRIDGE_IOWR(0x10, struct kextbridge_list)
 #define KEXTBRIDGE_IOC_STATUS KEXTBRIDGE_IOWR(0x11, struct kextbridge_status)
@@ -275,6 +306,7 @@ struct kextbridge_load {
 #define KEXTBRIDGE_IOC_RELEASE KEXTBRIDGE_IOWR(0x16, struct kextbridge_tag)
 #define KEXTBRIDGE_IOC_UNLOAD KEXTBRIDGE_IOWR(0x17, struct kextbridge_tag)
 #define KEXTBRIDGE_IOC_LOAD KEXTBRIDGE_IOWR(0x18, struct kextbridge_load)
+#define KEXTBRIDGE_IOC_LOAD_REQUESTS KEXTBRIDGE_IOWR(0x19, struct kextbridge_load_requests)
 
 /*
  * poll on /dev/kextbridge: EPOLLIN = a request of this file has its result; EPOLLPRI = something has
