@@ -8,12 +8,11 @@
 #include "payload.hpp"
 #include "text.hpp"
 #include "unload.hpp"
+#include "view.hpp"
 #include "wire.hpp"
 #include "shim/enforce.h"
 
 namespace kextbridge {
-
-constexpr u32 kListBatch = 8; // kexts copied per hold of the lock
 
 static constinit lock_class_key finished_key = {};
 
@@ -65,98 +64,6 @@ static void close_control(ControlFile *file) KEXTBRIDGE_EXCLUDES(core.requests)
 	file->put();
 }
 
-// ---- list and status
-
-static u32 state_on_wire(KextState state)
-{
-	switch (state) {
-	case KextState::Starting:
-		return KEXT_STATE_STARTING;
-	case KextState::Started:
-		return KEXT_STATE_STARTED;
-	case KextState::Flushing:
-	case KextState::Stopping:
-		return KEXT_STATE_STOPPING;
-	case KextState::Stopped:
-	case KextState::Gone:
-		return KEXT_STATE_STOPPED;
-	case KextState::Loaded:
-		return KEXT_STATE_LOADED;
-	}
-	return 0;
-}
-
-static void describe_locked(const Kext &kext, kextbridge_kext &entry) KEXTBRIDGE_REQUIRES(core.requests)
-{
-	entry = {};
-	entry.load_tag = kext.tag;
-	entry.state = state_on_wire(kext.state);
-	entry.retains = kext.retains;
-	entry.module_refcount = shim_module_refcount(kext.module);
-	entry.pending = kext.pending;
-	entry.flags = (kext.autounload ? KEXT_FLAG_AUTOUNLOAD : 0) | (kext.plain_rmmod() ? KEXT_FLAG_PLAIN_RMMOD : 0) |
-		      (kext.running ? KEXT_FLAG_IN_CALLBACK : 0);
-	__builtin_memcpy(entry.identifier, kext.identifier, sizeof(kext.identifier));
-	__builtin_memcpy(entry.version, kext.version, sizeof(kext.version));
-	__builtin_memcpy(entry.module, kext.module_name, sizeof(kext.module_name));
-}
-
-static int list(kextbridge_list &args) KEXTBRIDGE_EXCLUDES(core.requests)
-{
-	u32 room = args.count;
-	u32 from = args.from;
-
-	if (args.flags || args.reserved)
-		return -SHIM_EINVAL;
-	args.count = 0;
-	for (bool more = true; more;) {
-		kextbridge_kext entries[kListBatch];
-		u32 filled = 0;
-		{
-			Guard guard(core.requests);
-
-			args.total = core.stats.kexts;
-			while (filled < kListBatch && args.count + filled < room) {
-				Kext *kext = static_cast<Kext *>(core.kexts_by_tag.find(from));
-
-				if (!kext)
-					break;
-				describe_locked(*kext, entries[filled++]);
-				from = kext->tag + 1;
-			}
-		}
-		int err = shim_copy_to_user(args.kexts + args.count * sizeof(entries[0]), entries,
-					    filled * sizeof(entries[0]));
-
-		if (err)
-			return err;
-		args.count += filled;
-		more = filled == kListBatch;
-	}
-	return 0;
-}
-
-static void snapshot_locked(kextbridge_status &status) KEXTBRIDGE_REQUIRES(core.requests)
-{
-	status = core.stats;
-	status.flags = core.session ? KEXTBRIDGE_STATUS_DAEMON : 0;
-	status.daemon_pid = core.session ? shim_pid_vnr(core.session->process) : 0;
-}
-
-static int status(ControlFile &file, kextbridge_status &args) KEXTBRIDGE_EXCLUDES(core.requests)
-{
-	u32 size = args.size;
-
-	if (args.reserved)
-		return -SHIM_EINVAL;
-	Guard guard(core.requests);
-
-	snapshot_locked(args);
-	args.size = size;
-	file.seen_generation = args.generation;
-	return 0;
-}
-
 // ---- requests of a program
 
 // Two user strings into one request. Success, or what the call's `result` is to be; *err: the transport's.
@@ -205,7 +112,7 @@ static int request(ControlFile &file, kextbridge_request &args) KEXTBRIDGE_EXCLU
 	request->max_length = args.max_length && args.max_length < reply_limit ? args.max_length : reply_limit;
 	Guard guard(core.requests);
 
-	args.result = allocate_tag_locked(*request);
+	args.result = core.shutdown ? kOSKextReturnDisabled : allocate_tag_locked(*request);
 	if (args.result)
 		return 0;
 	// After the allocation, which may have let go of the lock.
@@ -420,23 +327,32 @@ static int unload(kextbridge_tag &args) KEXTBRIDGE_EXCLUDES(core.requests)
 	Ref<Kext> kext;
 	Ref<Request> message;
 
-	if (args.flags & ~KEXTBRIDGE_UNLOAD_IF_IDLE)
+	if (args.flags & ~(KEXTBRIDGE_UNLOAD_IF_IDLE | KEXTBRIDGE_UNLOAD_STOP_ONLY))
 		return -SHIM_EINVAL;
 	{
 		Guard guard(core.requests);
 
 		kext = Ref<Kext>::retain(find_kext_locked(args.tag));
 	}
-	args.result = kext ? kext->begin_unload(args.flags & KEXTBRIDGE_UNLOAD_IF_IDLE, false, &message) :
-			     kOSKextReturnNotFound;
-	if (args.result)
+	args.result = kext ? kext->begin_unload(args.flags, false, &message) : kOSKextReturnNotFound;
+	if (!message)
 		return 0;
 	return wait_done(*message, &args.result);
 }
 
+// Without a daemon.
+static bool can_start_locked(const char *identifier) KEXTBRIDGE_REQUIRES(core.requests)
+{
+	const Kext *kext = find_kext_locked(identifier);
+
+	return kext && !kext->unload &&
+	       (kext->state == KextState::Starting || kext->state == KextState::Started ||
+		kext->state == KextState::Loaded);
+}
+
 static int load(kextbridge_load &args) KEXTBRIDGE_EXCLUDES(core.requests)
 {
-	if (args.flags & ~KEXTBRIDGE_LOAD_WAIT)
+	if (args.flags & ~(KEXTBRIDGE_LOAD_WAIT | KEXTBRIDGE_LOAD_DELAY_AUTOUNLOAD))
 		return -SHIM_EINVAL;
 	args.result = kOSKextReturnInvalidArgument;
 	if (!args.identifier_size || args.identifier_size >= KEXTBRIDGE_IDENTIFIER_SIZE)
@@ -454,13 +370,14 @@ static int load(kextbridge_load &args) KEXTBRIDGE_EXCLUDES(core.requests)
 	{
 		Guard guard(core.requests);
 
-		alone = !core.session;
+		alone = !core.session && !can_start_locked(identifier);
 	}
 	if (wait && alone) {
 		args.result = kOSKextReturnDisabled;
 		return 0;
 	}
-	args.result = load_kext(identifier, args.identifier_size, &message);
+	args.result =
+		load_kext(identifier, args.identifier_size, args.flags & KEXTBRIDGE_LOAD_DELAY_AUTOUNLOAD, &message);
 	if (!message || !wait)
 		return 0;
 	return wait_done(*message, &args.result);
@@ -517,9 +434,11 @@ static long run_result(file *opened, ControlFile &file, u64 arg) KEXTBRIDGE_EXCL
 static long control_ioctl(file *opened, ControlFile &file, unsigned int cmd, u64 arg) KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	if (same_ioctl(cmd, KEXTBRIDGE_IOC_LIST))
-		return run<kextbridge_list>(arg, [](kextbridge_list &args) { return list(args); });
+		return run<kextbridge_list>(arg, list_kexts);
+	if (same_ioctl(cmd, KEXTBRIDGE_IOC_LOAD_REQUESTS))
+		return run<kextbridge_load_requests>(arg, list_asked_loads);
 	if (same_ioctl(cmd, KEXTBRIDGE_IOC_STATUS))
-		return run<kextbridge_status>(arg, [&](kextbridge_status &args) { return status(file, args); });
+		return run<kextbridge_status>(arg, [&](kextbridge_status &args) { return read_status(file, args); });
 	if (same_ioctl(cmd, KEXTBRIDGE_IOC_REQUEST))
 		return run_request(file, arg);
 	if (same_ioctl(cmd, KEXTBRIDGE_IOC_RESULT))
@@ -576,11 +495,4 @@ extern "C" unsigned int kextbridge_control_poll_c(struct file *file, void *data,
 	if (control.seen_generation != core.stats.generation)
 		ready |= SHIM_EPOLLPRI;
 	return ready;
-}
-
-extern "C" void kextbridge_stats_c(struct kextbridge_status *status)
-{
-	Guard guard(core.requests);
-
-	snapshot_locked(*status);
 }

@@ -2,6 +2,7 @@
 // Module init and exit, and where the kernel's works come in.
 #include "core.hpp"
 
+#include "daemon.hpp"
 #include "in_flight.hpp"
 #include "load.hpp"
 #include "unload.hpp"
@@ -35,6 +36,7 @@ static int init_core() KEXTBRIDGE_UNCHECKED
 	core.pending.init();
 	core.kexts.init();
 	core.loads.init();
+	core.asked_loads.init();
 	shim_timerqueue_init_head(&core.deadlines);
 	core.deadline_work.init(expire_deadlines, "kextbridge_deadlines", &deadline_key);
 	core.scan_work.init(scan_for_idle_kexts, "kextbridge_scan", &scan_key);
@@ -60,12 +62,31 @@ static void exit_core() KEXTBRIDGE_UNCHECKED
 		if (take_locked(*load))
 			dropped = forget_locked(*load);
 	}
+	while (AskedLoad *asked = core.asked_loads.front()) {
+		asked->node.unlink();
+		shim_kfree(asked);
+	}
 	core.deadline_work.cancel();
 	core.scan_work.cancel();
 	shim_destroy_workqueue(core.workqueue);
 	core.texts.destroy();
 	core.requests.destroy();
 	core.kexts_by_tag.destroy();
+}
+
+// The system goes down: the daemon is asked for nothing more, what it was not asked for yet ends, and it is told so.
+static void shut_down() KEXTBRIDGE_EXCLUDES(core.requests)
+{
+	Guard guard(core.requests);
+
+	if (core.shutdown)
+		return;
+	core.shutdown = true;
+	core.scan_armed = core.scan_waiting = false;
+	refuse_loads_locked();
+	refuse_unloads_locked();
+	announce_exit_locked();
+	changed_locked();
 }
 
 } // namespace kextbridge
@@ -78,6 +99,22 @@ extern "C" int kextbridge_core_init_c(void)
 extern "C" void kextbridge_core_exit_c(void)
 {
 	kextbridge::exit_core();
+}
+
+extern "C" void kextbridge_shutdown_c(void)
+{
+	kextbridge::shut_down();
+}
+
+extern "C" void kextbridge_sleep_c(bool asleep)
+{
+	using namespace kextbridge;
+	Guard guard(core.requests);
+
+	if (asleep)
+		sleep_locked();
+	else
+		wake_up_locked();
 }
 
 extern "C" void kextbridge_work_c(struct work_struct *work)

@@ -18,6 +18,12 @@ namespace kextbridge {
 
 class Session;
 
+// An identifier that somebody has asked to load. OWNERSHIP: core.asked_loads', until module exit.
+struct AskedLoad {
+	ListNode node;
+	char identifier[KEXTBRIDGE_IDENTIFIER_SIZE];
+};
+
 inline constexpr u64 kNanosecondsPerMs = 1000000;
 
 struct Core {
@@ -33,6 +39,8 @@ struct Core {
 	u64 deadline_armed_ns KEXTBRIDGE_GUARDED_BY(requests) = 0; // 0: not armed
 	DelayedWork deadline_work;
 	WaitQueue done; // an unload or a load has finished
+	bool shutdown KEXTBRIDGE_GUARDED_BY(requests) =
+		false; // the system goes down: the daemon is asked for nothing more
 
 	// daemon.cpp
 	Session *session KEXTBRIDGE_GUARDED_BY(requests) = nullptr; // the active daemon
@@ -53,10 +61,14 @@ struct Core {
 	bool scan_waiting KEXTBRIDGE_GUARDED_BY(requests) = false; // due, but there is no daemon
 	u64 scan_due_ns KEXTBRIDGE_GUARDED_BY(requests) = 0;
 	u64 scan_limit_ns KEXTBRIDGE_GUARDED_BY(requests) = 0; // no postponing beyond this
+	bool asleep KEXTBRIDGE_GUARDED_BY(requests) = false;   // the system is suspended, or about to be: no scan
 
 	// load.cpp
 	List<Request, &Request::owner_node> loads KEXTBRIDGE_GUARDED_BY(requests);
 	u32 load_count KEXTBRIDGE_GUARDED_BY(requests) = 0;
+	List<AskedLoad, &AskedLoad::node> asked_loads
+		KEXTBRIDGE_GUARDED_BY(requests); // in the order of the first asking
+	u32 asked_load_count KEXTBRIDGE_GUARDED_BY(requests) = 0;
 
 	// stats.cpp
 	kextbridge_status stats KEXTBRIDGE_GUARDED_BY(requests) = {};

@@ -19,6 +19,37 @@ void wake_daemon_locked()
 		core.fetch.wake_one();
 }
 
+// ---- announcements
+
+void announce_locked(Ref<Request> &notice, Kext &kext)
+{
+	Session *session = core.session;
+
+	if (!session || !session->notify)
+		return;
+	if (session->announcements >= kMaxAnnouncements) {
+		core.stats.limited++;
+		return;
+	}
+	kext.get(); // OWNERSHIP: the notice's
+	notice->owner = &kext;
+	session->notices.push_back(*notice.release());
+	session->announcements++;
+	wake_daemon_locked();
+}
+
+void announce_exit_locked()
+{
+	Session *session = core.session;
+
+	if (!session || !session->notify || !session->exit)
+		return;
+	session->notices.push_back(*session->exit);
+	session->exit = nullptr;
+	session->announcements++;
+	wake_daemon_locked();
+}
+
 // ---- open and close
 
 // The session is not the daemon any more: what it had goes back.
@@ -33,6 +64,11 @@ static void revoke_locked(Session &session) KEXTBRIDGE_REQUIRES(core.requests)
 		}
 		bool resource = request->kind == Kind::Resource;
 
+		// No other daemon comes any more.
+		if (core.shutdown && !resource) {
+			answer_locked(*request, kOSKextReturnDisabled, Payload(), true);
+			continue;
+		}
 		// A load is counted each time and never handed out alone: it may hang, and hold up nobody.
 		if ((alone || !resource) && ++request->deaths >= kMaxDeaths) {
 			core.stats.poisoned++;
@@ -48,7 +84,7 @@ static void revoke_locked(Session &session) KEXTBRIDGE_REQUIRES(core.requests)
 		request->put();
 	}
 	core.session = nullptr;
-	daemon_left_locked();
+	refuse_unloads_locked();
 	changed_locked();
 	core.fetch.wake_all(); // its own threads, to learn that they are out
 }
@@ -57,17 +93,22 @@ static int open_session(void **data) KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	if (!shim_capable(SHIM_CAP_SYS_MODULE))
 		return -SHIM_EPERM;
-	void *memory = shim_kzalloc(sizeof(Session), SHIM_GFP_KERNEL);
+	Ref<Request> exit = Request::make(Kind::Exit, "", 0, "", 0, SHIM_GFP_KERNEL);
+	void *memory = exit ? shim_kzalloc(sizeof(Session), SHIM_GFP_KERNEL) : nullptr;
 
 	if (!memory)
 		return -SHIM_ENOMEM;
 	Session *session = new (Placement{memory}) Session(shim_get_current_tgid());
-	bool busy;
+	int err = 0;
 	{
 		Guard guard(core.requests);
 
-		busy = core.session && !shim_process_gone(core.session->process);
-		if (!busy) {
+		if (core.shutdown)
+			err = -SHIM_ESHUTDOWN;
+		else if (core.session && !shim_process_gone(core.session->process))
+			err = -SHIM_EBUSY;
+		if (!err) {
+			session->exit = exit.release();
 			if (core.session)
 				revoke_locked(*core.session);
 			core.session = session;
@@ -75,10 +116,10 @@ static int open_session(void **data) KEXTBRIDGE_EXCLUDES(core.requests)
 			changed_locked();
 		}
 	}
-	if (busy) {
+	if (err) {
 		shim_put_pid(session->process);
 		shim_kfree(session);
-		return -SHIM_EBUSY;
+		return err;
 	}
 	*data = session;
 	return 0;
@@ -86,11 +127,13 @@ static int open_session(void **data) KEXTBRIDGE_EXCLUDES(core.requests)
 
 static void close_session(Session *session) KEXTBRIDGE_EXCLUDES(core.requests)
 {
+	Ref<Request> exit;
 	{
 		Guard guard(core.requests);
 
 		if (core.session == session)
 			revoke_locked(*session);
+		exit = Ref<Request>::adopt(session->exit);
 	}
 	shim_put_pid(session->process);
 	shim_kfree(session);
@@ -123,11 +166,12 @@ static Request *fetch_next_locked(Session &session, u32 room, u32 *needed) KEXTB
 	Request *notice = session.notices.front();
 	Request *request = notice ? notice : core.pending.front();
 
-	*needed = notice ? notice_record_size() : request_record_size(*request);
+	*needed = notice ? notice_record_size(*notice) : request_record_size(*request);
 	if (*needed > room)
 		return nullptr;
 	if (notice) {
 		notice->session_node.unlink(); // OWNERSHIP: its reference moves to the caller
+		session.announcements -= notice->kind >= Kind::Loaded;
 	} else {
 		fetch_locked(*request);
 		request->get();
@@ -159,6 +203,7 @@ static void put_back(Session &session, Batch &batch) KEXTBRIDGE_EXCLUDES(core.re
 			if (core.session == &session) {
 				request.get();
 				session.notices.push_front(request);
+				session.announcements += request.kind >= Kind::Loaded;
 				wake_daemon_locked();
 			}
 		} else if (request.state == State::Fetched && core.session == &session) {
@@ -390,6 +435,15 @@ static int exchange(Session &session, kextd_exchange &args, u64 arg, bool nowait
 	return err;
 }
 
+static void want_announcements(Session &session) KEXTBRIDGE_EXCLUDES(core.requests)
+{
+	Guard guard(core.requests);
+
+	session.notify = true;
+	if (core.shutdown && core.session == &session)
+		announce_exit_locked();
+}
+
 static long daemon_ioctl(file *file, Session &session, unsigned int cmd, u64 arg) KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	kextd_exchange args;
@@ -408,9 +462,11 @@ static long daemon_ioctl(file *file, Session &session, unsigned int cmd, u64 arg
 	err = get_struct(&args, arg);
 	if (err)
 		return err;
-	if ((args.flags & ~KEXTD_EXCHANGE_NOWAIT) || args.reserved || args.reply_count > KEXTD_EXCHANGE_MAX ||
-	    args.max_requests > KEXTD_EXCHANGE_MAX || (args.requests & 7))
+	if ((args.flags & ~(KEXTD_EXCHANGE_NOWAIT | KEXTD_EXCHANGE_NOTIFY)) || args.reserved ||
+	    args.reply_count > KEXTD_EXCHANGE_MAX || args.max_requests > KEXTD_EXCHANGE_MAX || (args.requests & 7))
 		return -SHIM_EINVAL;
+	if (args.flags & KEXTD_EXCHANGE_NOTIFY)
+		want_announcements(session);
 	args.requests_used = args.request_count = 0;
 	bool nowait = (args.flags & KEXTD_EXCHANGE_NOWAIT) || (shim_file_flags(file) & SHIM_O_NONBLOCK);
 

@@ -5,6 +5,8 @@
 #include "daemon.hpp"
 #include "load.hpp"
 #include "payload.hpp"
+#include "scope.hpp"
+#include "submit.hpp"
 #include "shim/enforce.h"
 
 namespace kextbridge {
@@ -14,10 +16,10 @@ constexpr u32 kExpireBatch = 64; // deadlines handled per hold of the lock
 constexpr u64 kExactDelayNs = 50 * kNanosecondsPerMs;
 
 Ref<Request> Request::make(Kind kind, const char *identifier, u32 identifier_length, const char *name, u32 name_length,
-			   unsigned int gfp)
+			   unsigned int gfp, bool scoped)
 {
 	u32 strings = (identifier_length + 1 + name_length + 1 + 7u) & ~7u;
-	void *memory = shim_kzalloc(sizeof(Request) + strings, gfp);
+	void *memory = shim_kzalloc(sizeof(Request) + strings + (scoped ? sizeof(ScopeLink) : 0), gfp);
 
 	if (!memory)
 		return Ref<Request>();
@@ -25,6 +27,7 @@ Ref<Request> Request::make(Kind kind, const char *identifier, u32 identifier_len
 	char *text = reinterpret_cast<char *>(request + 1);
 
 	request->kind = kind;
+	request->scoped = scoped;
 	request->identifier_size = static_cast<u16>(identifier_length + 1);
 	request->name_size = static_cast<u16>(name_length + 1);
 	__builtin_memcpy(text, identifier, identifier_length);
@@ -210,6 +213,10 @@ void answer_locked(Request &request, s32 result, Payload payload, bool by_daemon
 	switch (request.kind) {
 	case Kind::Resource:
 		// It has an owner, as an unload has. NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage)
+		if (Reader *reader = request.reader()) {
+			reader->wake.wake_all();
+			break;
+		}
 		request.owner->answered.push_back(request);
 		request.owner->answered_locked();
 		break;
@@ -219,6 +226,10 @@ void answer_locked(Request &request, s32 result, Payload payload, bool by_daemon
 	case Kind::Unload:
 		request.owner->kext()->unload_answered_locked(); // NOLINT(clang-analyzer-core.CallAndMessage)
 		break;
+	case Kind::Loaded:
+	case Kind::Unloaded:
+	case Kind::Exit:
+		break; // nobody answers a notice
 	}
 }
 
@@ -229,6 +240,10 @@ bool take_locked(Request &request)
 	leave_locked(request, true);
 	request.state = State::Finished;
 	request.owner_node.unlink();
+	if (ScopeLink *link = request.scope_link())
+		link->node.unlink();
+	if (Reader *reader = request.reader())
+		reader->wake.wake_all();
 	// A flush waits for the last one to leave.
 	if (request.owner && request.kind == Kind::Resource && !--request.owner->pending && core.barrier.active())
 		core.barrier.wake_all();

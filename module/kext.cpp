@@ -4,7 +4,9 @@
 
 #include "base/new.hpp"
 #include "core.hpp"
+#include "daemon.hpp"
 #include "in_flight.hpp"
+#include "load.hpp"
 #include "payload.hpp"
 #include "text.hpp"
 #include "unload.hpp"
@@ -142,6 +144,7 @@ void Kext::set_state_locked(KextState next)
 static Ref<Kext> unregister_locked(Kext &kext) KEXTBRIDGE_REQUIRES(core.requests)
 {
 	kext.set_state_locked(KextState::Gone);
+	kext.classes = nullptr;
 	kext.node.unlink();
 	core.texts.remove_locked(kext);
 	core.stats.kexts--;
@@ -156,11 +159,18 @@ static Ref<Kext> unregister_locked(Kext &kext) KEXTBRIDGE_REQUIRES(core.requests
 void Kext::leave_registry()
 {
 	Ref<Kext> registered;
+	Ref<Request> notice;
 	{
 		Guard guard(core.requests);
 
 		registered = unregister_locked(*this);
 		unload_gone_locked();
+		release_loads_locked(*this);
+		if (unloaded_notice) {
+			notice = Ref<Request>::adopt(unloaded_notice);
+			unloaded_notice = nullptr;
+			announce_locked(notice, *this);
+		}
 	}
 	discard_requests();
 	// Cancelled, not flushed: a run of callbacks may queue it again after its last one.
@@ -178,6 +188,13 @@ void Kext::leave_registry()
 	shim_synchronize_rcu_tasks();
 }
 
+static Ref<Request> make_announcement(Kind kind, const Kext &kext) KEXTBRIDGE_EXCLUDES(core.requests)
+{
+	return Request::make(kind, kext.identifier, text_length(kext.identifier, sizeof(kext.identifier)),
+			     kext.module_name, text_length(kext.module_name, sizeof(kext.module_name)),
+			     SHIM_GFP_KERNEL);
+}
+
 int Kext::load(kmod_info_t *ki, struct module *module, u32 flags)
 {
 	if (ki->info_version != KMOD_INFO_VERSION || !identifier_is_valid(ki->name, sizeof(ki->name)) ||
@@ -191,7 +208,9 @@ int Kext::load(kmod_info_t *ki, struct module *module, u32 flags)
 	if (!memory)
 		return -SHIM_ENOMEM;
 	Ref<Kext> kext = Ref<Kext>::adopt(new (Placement{memory}) Kext(ki, module, flags));
-	OSReturn result = kext->register_kext();
+	Ref<Request> loaded = make_announcement(Kind::Loaded, *kext);
+	Ref<Request> unloaded = make_announcement(Kind::Unloaded, *kext);
+	OSReturn result = loaded && unloaded ? kext->register_kext() : kOSKextReturnNoMemory;
 
 	if (result == kOSKextReturnInUse)
 		shim_pr_warn_ratelimited("%s: %s is loaded already", shim_module_name(module), kext->identifier);
@@ -204,8 +223,14 @@ int Kext::load(kmod_info_t *ki, struct module *module, u32 flags)
 	bool based = !kext->plain_rmmod() && shim_try_module_get(module);
 
 	result = kext->start();
-	if (!result)
+	if (!result) {
+		// SAFETY: it cannot be Gone yet: its module cannot be deleted before this returns.
+		Guard guard(core.requests);
+
+		announce_locked(loaded, *kext);
+		kext->unloaded_notice = unloaded.release();
 		return 0;
+	}
 	shim_pr_warn_ratelimited("%s: start function failed: 0x%08x", kext->identifier, result);
 	kext->leave_registry();
 	ki->id = kOSKextInvalidLoadTag;
@@ -330,6 +355,29 @@ OSReturn Kext::retain_locked()
 	return kOSReturnSuccess;
 }
 
+u32 Kext::instances_locked(const char **name) const
+{
+	u32 count = 0;
+
+	for (kextbridge_class *cls = classes; cls; cls = cls->next) {
+		// ORDER: what is seen dead here is dead: its destructor has returned from all it did before.
+		s32 instances = __atomic_load_n(&cls->instances, __ATOMIC_ACQUIRE);
+
+		if (instances <= 0)
+			continue;
+		count += static_cast<u32>(instances);
+		if (name)
+			*name = cls->name;
+	}
+	return count;
+}
+
+void Kext::note_misuse_locked()
+{
+	refused++;
+	changed_locked();
+}
+
 OSReturn Kext::release_locked()
 {
 	if (!retains)
@@ -411,6 +459,19 @@ void TextMap::destroy()
 extern "C" int kextbridge_kext_init(kmod_info_t *ki, struct module *module, uint32_t flags)
 {
 	return kextbridge::Kext::load(ki, module, flags);
+}
+
+extern "C" void kextbridge_class_register(const kmod_info_t *caller, struct kextbridge_class *cls)
+{
+	using namespace kextbridge;
+	Guard guard(core.requests);
+	Kext *kext = find_kext_locked(caller->id);
+
+	if (!kext || kext->info != caller || cls->known)
+		return;
+	cls->next = kext->classes;
+	kext->classes = cls;
+	__atomic_store_n(&cls->known, 1, __ATOMIC_RELEASE);
 }
 
 extern "C" void kextbridge_kext_exit(kmod_info_t *ki)

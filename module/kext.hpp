@@ -6,6 +6,7 @@
 #include "base/list.hpp"
 #include "base/lock.hpp"
 #include "base/work.hpp"
+#include "kextbridge/instance.h"
 #include "kextbridge/kext.h"
 #include "request.hpp"
 #include "uapi/kextbridge.h"
@@ -41,9 +42,13 @@ class Kext final : public Owner {
 	void leave_registry() KEXTBRIDGE_EXCLUDES(core_lock());
 
 	// unload.cpp
+	OSReturn may_unload_locked(u32 unload_flags, u32 *instances, char *cls) const KEXTBRIDGE_REQUIRES(core_lock());
+	OSReturn begin_unload(Ref<Request> &message, u32 unload_flags, bool automatic, u32 *instances, char *cls)
+		KEXTBRIDGE_EXCLUDES(core_lock());
 	void flush() KEXTBRIDGE_EXCLUDES(core_lock());
 	void advance() KEXTBRIDGE_EXCLUDES(core_lock());
 	bool stop() KEXTBRIDGE_EXCLUDES(core_lock());
+	void start_for_loads() KEXTBRIDGE_EXCLUDES(core_lock());
 	OSReturn flush_and_stop() KEXTBRIDGE_EXCLUDES(core_lock());
 	OSReturn restart() KEXTBRIDGE_EXCLUDES(core_lock());
 	KextState enter_exit() KEXTBRIDGE_EXCLUDES(core_lock());
@@ -68,14 +73,19 @@ class Kext final : public Owner {
 	// Runs the start function of a Loaded kext on the caller's thread. Success, StartStopError, or Deferred when
 	// it is not Loaded any more.
 	OSReturn restart_loaded() KEXTBRIDGE_EXCLUDES(core_lock());
-	// unload.cpp: starts an unload and returns the message whose end is the unload's. automatic: by the scan.
-	OSReturn begin_unload(bool if_idle, bool automatic, Ref<Request> *message) KEXTBRIDGE_EXCLUDES(core_lock());
+	// unload.cpp: starts an unload and returns the message whose end is the unload's; null with Success: there is
+	// nothing to do. flags: KEXTBRIDGE_UNLOAD_*. automatic: by the scan.
+	OSReturn begin_unload(u32 unload_flags, bool automatic, Ref<Request> *message) KEXTBRIDGE_EXCLUDES(core_lock());
 	void set_state_locked(KextState next) KEXTBRIDGE_REQUIRES(core_lock());
 	void unload_answered_locked() KEXTBRIDGE_REQUIRES(core_lock());
 
 	// LOCKING: the table's, held.
 	OSReturn retain_locked() KEXTBRIDGE_REQUIRES(core_lock());
 	OSReturn release_locked() KEXTBRIDGE_REQUIRES(core_lock());
+	// Objects of the kext's classes that live; *name (may be null): a class that has some.
+	u32 instances_locked(const char **name) const KEXTBRIDGE_REQUIRES(core_lock());
+	// Something that the kext should not do, or nobody to it.
+	void note_misuse_locked() KEXTBRIDGE_REQUIRES(core_lock());
 
 	// Waits until request's callback has returned. From inside any callback it does not wait.
 	void wait_for_callback(const Request &request) KEXTBRIDGE_EXCLUDES(core_lock());
@@ -97,10 +107,17 @@ class Kext final : public Owner {
 	bool autounload KEXTBRIDGE_GUARDED_BY(core_lock()) = false;
 	bool automatic KEXTBRIDGE_GUARDED_BY(core_lock()) = false; // the unload that runs was the scan's
 	u8 failures KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;        // deletes that failed in a row
+	bool stop_only KEXTBRIDGE_GUARDED_BY(core_lock()) = false; // the unload that runs ends when it is stopped
+	bool delayed KEXTBRIDGE_GUARDED_BY(core_lock()) = false;   // the next scan that would take it does not
 	u32 retains KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;
+	// SAFETY: in the module's memory: null again before that goes.
+	kextbridge_class *classes KEXTBRIDGE_GUARDED_BY(core_lock()) = nullptr;
+	u32 refused KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;            // calls that were misuse
 	u64 not_before_ns KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;      // no scan takes it earlier
 	Request *running KEXTBRIDGE_GUARDED_BY(core_lock()) = nullptr; // whose callback runs now
 	Request *unload KEXTBRIDGE_GUARDED_BY(core_lock()) = nullptr; // the unload message while an unload is under way
+	// OWNERSHIP: made at load, so that its unload needs no memory; announced when the kext is Gone.
+	Request *unloaded_notice KEXTBRIDGE_GUARDED_BY(core_lock()) = nullptr;
 
 	bool plain_rmmod() const { return flags & KEXTBRIDGE_KEXT_PLAIN_RMMOD; }
 	// The module's count when nobody but us refers to it.

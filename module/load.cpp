@@ -7,11 +7,25 @@
 
 namespace kextbridge {
 
-constexpr u32 kMaxLoads = 1024; // that the daemon has not answered yet
+constexpr u32 kMaxLoads = 1024;      // that the daemon has not answered yet
+constexpr u32 kMaxAskedLoads = 4096; // identifiers that are remembered
+
+// OWNERSHIP: takes over *asked, or leaves it when the identifier is known, or too many are.
+static void remember_locked(AskedLoad **asked) KEXTBRIDGE_REQUIRES(core.requests)
+{
+	if (!*asked || core.asked_load_count >= kMaxAskedLoads)
+		return;
+	for (AskedLoad *other = core.asked_loads.front(); other; other = core.asked_loads.next(*other))
+		if (text_equal(other->identifier, (*asked)->identifier))
+			return;
+	core.asked_loads.push_back(**asked);
+	core.asked_load_count++;
+	*asked = nullptr;
+}
 
 // load_kext() but for a kext that is Loaded: *loaded is that one then, to be started without the lock.
-static OSReturn find_or_ask(const char *identifier, u32 length, Ref<Request> *message, Ref<Kext> *loaded)
-	KEXTBRIDGE_EXCLUDES(core.requests)
+static OSReturn find_or_ask(const char *identifier, u32 length, bool delay, AskedLoad **asked, Ref<Request> *message,
+			    Ref<Kext> *loaded) KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	// Made first: the look-up and the queueing are then one step.
 	Ref<Request> load = Request::make(Kind::Load, identifier, length, "", 0, SHIM_GFP_KERNEL_ACCOUNT);
@@ -33,9 +47,14 @@ static OSReturn find_or_ask(const char *identifier, u32 length, Ref<Request> *me
 		if (other->state == State::Pending && text_equal(other->identifier(), load->identifier()))
 			queued = other;
 	result = kOSKextReturnDeferred;
-	if (kext && (kext->state == KextState::Started || kext->state == KextState::Starting))
+	remember_locked(asked);
+	if (kext && (kext->state == KextState::Started || kext->state == KextState::Starting)) {
 		result = kOSReturnSuccess;
-	else if (kext && kext->state == KextState::Loaded)
+		if (delay)
+			kext->delayed = true;
+	} else if (core.shutdown)
+		result = kOSKextReturnDisabled;
+	else if (kext && kext->state == KextState::Loaded && !kext->unload)
 		*loaded = Ref<Kext>::retain(kext);
 	else if (!queued && core.load_count >= kMaxLoads) {
 		core.stats.limited++;
@@ -52,25 +71,76 @@ static OSReturn find_or_ask(const char *identifier, u32 length, Ref<Request> *me
 		if (result == kOSKextReturnDeferred && queued)
 			load = Ref<Request>::retain(queued);
 	}
+	if (delay && result == kOSKextReturnDeferred && !*loaded)
+		load->delaying = true;
 	if (!*loaded && message && result == kOSKextReturnDeferred)
 		*message = static_cast<Ref<Request> &&>(load);
 	return result;
 }
 
-OSReturn load_kext(const char *identifier, u32 length, Ref<Request> *message)
+static OSReturn load_or_ask(const char *identifier, u32 length, bool delay, AskedLoad **asked, Ref<Request> *message)
+	KEXTBRIDGE_EXCLUDES(core.requests)
 {
-	if (!length || length > name_limit())
-		return kOSKextReturnInvalidArgument;
 	for (;;) {
 		Ref<Kext> loaded;
-		OSReturn result = find_or_ask(identifier, length, message, &loaded);
+		OSReturn result = find_or_ask(identifier, length, delay, asked, message, &loaded);
 
 		if (!loaded)
 			return result;
 		result = loaded->restart_loaded();
 		// Deferred: another load or an unload was quicker, and what there is to be done is another thing.
-		if (result != kOSKextReturnDeferred)
-			return result;
+		if (result == kOSKextReturnDeferred)
+			continue;
+		Guard guard(core.requests);
+
+		if (delay && !result)
+			loaded->delayed = true;
+		return result;
+	}
+}
+
+OSReturn load_kext(const char *identifier, u32 length, bool delay, Ref<Request> *message)
+{
+	AskedLoad *asked = nullptr;
+
+	if (!length || length > name_limit())
+		return kOSKextReturnInvalidArgument;
+	// A longer one is no kext's, and is not remembered.
+	if (length < KEXTBRIDGE_IDENTIFIER_SIZE) {
+		asked = static_cast<AskedLoad *>(shim_kzalloc(sizeof(AskedLoad), SHIM_GFP_KERNEL_ACCOUNT));
+		if (!asked)
+			return kOSKextReturnNoMemory;
+		__builtin_memcpy(asked->identifier, identifier, length);
+	}
+	OSReturn result = load_or_ask(identifier, length, delay, &asked, message);
+
+	shim_kfree(asked);
+	return result;
+}
+
+// Waits for the end of its kext's unload, not for the daemon.
+static bool waits_for_locked(const Request &load, const Kext &kext) KEXTBRIDGE_REQUIRES(core.requests)
+{
+	return load.state == State::Pending && !load.queue_node.linked() &&
+	       text_equal(load.identifier(), kext.identifier);
+}
+
+bool load_waits_locked(const Kext &kext)
+{
+	for (Request *load = core.loads.front(); load; load = core.loads.next(*load))
+		if (waits_for_locked(*load, kext))
+			return true;
+	return false;
+}
+
+void refuse_loads_locked()
+{
+	Request *next;
+
+	for (Request *load = core.loads.front(); load; load = next) {
+		next = core.loads.next(*load);
+		if (load->state == State::Pending)
+			answer_locked(*load, kOSKextReturnDisabled, Payload(), false);
 	}
 }
 
@@ -81,15 +151,15 @@ void release_loads_locked(const Kext &kext)
 
 	for (Request *load = core.loads.front(); load; load = next) {
 		next = core.loads.next(*load);
-		if (load->state != State::Pending || load->queue_node.linked() ||
-		    !text_equal(load->identifier(), kext.identifier))
+		if (!waits_for_locked(*load, kext))
 			continue;
+		bool started = kext.state == KextState::Started || kext.state == KextState::Starting;
+
 		if (kext.state == KextState::Gone)
 			queue_locked(*load);
 		else
-			answer_locked(*load,
-				      kext.state == KextState::Started ? kOSReturnSuccess : kOSKextReturnStartStopError,
-				      Payload(), false);
+			answer_locked(*load, started ? kOSReturnSuccess : kOSKextReturnStartStopError, Payload(),
+				      false);
 	}
 }
 
@@ -98,6 +168,9 @@ void load_answered_locked(Request &load)
 	if (!take_locked(load))
 		return;
 	core.load_count--;
+	if (load.delaying && !load.result)
+		if (Kext *kext = find_kext_locked(load.identifier()))
+			kext->delayed = true;
 	Ref<Request> table = forget_locked(load);
 
 	core.done.wake_all();

@@ -8,11 +8,18 @@
 namespace kextbridge {
 
 // CONTEXT: may sleep. Success: started already (or its start function has just run). Deferred: the daemon has been
-// asked; *message (may be null) is then the load's. StartStopError, InvalidArgument, NoResources, NoMemory.
-OSReturn load_kext(const char *identifier, u32 length, Ref<Request> *message) KEXTBRIDGE_EXCLUDES(core.requests);
+// asked; *message (may be null) is then the load's. StartStopError, InvalidArgument, NoResources, NoMemory; Disabled: the
+// system goes down. delay: the first scan that would unload the kext leaves it alone.
+OSReturn load_kext(const char *identifier, u32 length, bool delay, Ref<Request> *message)
+	KEXTBRIDGE_EXCLUDES(core.requests);
 
 // The unload of this kext has ended: loads of it that waited go on.
 void release_loads_locked(const Kext &kext) KEXTBRIDGE_REQUIRES(core.requests);
+
+// There is such a load.
+bool load_waits_locked(const Kext &kext) KEXTBRIDGE_REQUIRES(core.requests);
+// The system goes down: those that the daemon has not fetched end now.
+void refuse_loads_locked() KEXTBRIDGE_REQUIRES(core.requests);
 
 void load_answered_locked(Request &load) KEXTBRIDGE_REQUIRES(core.requests);
 

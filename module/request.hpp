@@ -22,9 +22,12 @@ namespace kextbridge {
 
 class Kext;
 class Owner;
+struct Reader;
+struct ScopeLink;
 
 enum class State : u8 { Pending, Fetched, Answered, Finished };
-enum class Kind : u8 { Resource = 1, Load = 2, Unload = 3 }; // KEXTD_RESOURCE...
+// KEXTD_RESOURCE... The last three are notices: never in the table, without a state.
+enum class Kind : u8 { Resource = 1, Load = 2, Unload = 3, Loaded = 5, Unloaded = 6, Exit = 7 };
 
 struct Payload {
 	void *data = nullptr;
@@ -39,9 +42,11 @@ class Request final : public RefCounted<Request> {
 	Request() = default;
 
       public:
-	// CONTEXT: may sleep. Two NUL-terminated strings are copied behind the object. Null: no memory.
+	// CONTEXT: may sleep. Two NUL-terminated strings are copied behind the object, and behind them there is room for
+	// a ScopeLink if it is to be scoped. Null: no memory.
 	static Ref<Request> make(Kind kind, const char *identifier, u32 identifier_length, const char *name,
-				 u32 name_length, unsigned int gfp) KEXTBRIDGE_EXCLUDES(core_lock());
+				 u32 name_length, unsigned int gfp, bool scoped = false)
+		KEXTBRIDGE_EXCLUDES(core_lock());
 	// CONTEXT: any but hard interrupts; the payload and the owner's reference go too.
 	static void destroy(Request *request) KEXTBRIDGE_UNCHECKED; // nobody else can see it any more
 
@@ -53,20 +58,22 @@ class Request final : public RefCounted<Request> {
 
 	// immutable after publish
 	u64 issued_ns = 0;
-	Owner *owner = nullptr; // holds a reference
-	OSKextRequestResourceCallback callback = nullptr;
-	void *context = nullptr;
+	Owner *owner = nullptr;                           // holds a reference
+	OSKextRequestResourceCallback callback = nullptr; // null: of a program, or of a thread that waits
+	void *context = nullptr;                          // the driver's, or that thread's Reader
 	u32 tag = 0;
 	u32 tag_wrap = 0; // how often the tags had wrapped around
 	u32 max_length = 0;
 	u16 identifier_size = 0; // NUL included
 	u16 name_size = 0;
 	Kind kind = Kind::Resource;
+	bool scoped = false; // has a ScopeLink
 
 	State state KEXTBRIDGE_GUARDED_BY(core_lock()) = State::Pending;
 	bool timed KEXTBRIDGE_GUARDED_BY(core_lock()) = false;     // on the deadline queue
 	bool suspect KEXTBRIDGE_GUARDED_BY(core_lock()) = false;   // a daemon died with it in hand: handed out alone
 	bool cancelled KEXTBRIDGE_GUARDED_BY(core_lock()) = false; // a program's request, ended by a cancel
+	bool delaying KEXTBRIDGE_GUARDED_BY(core_lock()) = false;  // a load whose kext the next scan leaves alone
 	u8 deaths KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;          // daemons that died with this one alone in hand
 	s32 result KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;
 	u32 length KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;
@@ -86,6 +93,14 @@ class Request final : public RefCounted<Request> {
 	u64 wire_id() const { return static_cast<u64>(tag_wrap) << 32 | tag; }
 	const char *identifier() const { return reinterpret_cast<const char *>(this + 1); }
 	const char *name() const { return identifier() + identifier_size; }
+	// Null: none waits.
+	Reader *reader() const { return callback ? nullptr : static_cast<Reader *>(context); }
+	// SAFETY: make() has left the room, zeroed and aligned.
+	ScopeLink *scope_link() const
+	{
+		return scoped ? reinterpret_cast<ScopeLink *>(const_cast<char *>(identifier()) + strings_size()) :
+				nullptr;
+	}
 	// As they go on the wire: padded with zeros to 8.
 	u32 strings_size() const { return (identifier_size + name_size + 7u) & ~7u; }
 };

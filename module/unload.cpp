@@ -34,45 +34,82 @@ int wait_done(Request &message, OSReturn *result)
 
 // ---- the unload of one kext
 
-OSReturn Kext::begin_unload(bool if_idle, bool automatically, Ref<Request> *message_out)
+// *instances: how many of its objects are against it, and *cls, of KMOD_MAX_NAME bytes, the class of some of them.
+OSReturn Kext::may_unload_locked(u32 unload_flags, u32 *instances, char *cls) const
+{
+	bool if_idle = unload_flags & KEXTBRIDGE_UNLOAD_IF_IDLE;
+	bool only_stop = unload_flags & KEXTBRIDGE_UNLOAD_STOP_ONLY;
+	const char *name = nullptr;
+
+	if (state == KextState::Gone)
+		return kOSKextReturnNotFound;
+	if (unload || (state != KextState::Started && state != KextState::Loaded))
+		return kOSKextReturnInUse;
+	if (core.shutdown && !only_stop)
+		return kOSKextReturnDisabled;
+	if (retains || (if_idle && pending) || shim_module_refcount(module) != own_references_locked())
+		return kOSKextReturnInUse;
+	*instances = instances_locked(&name);
+	if (*instances) {
+		// SAFETY: the name is in the module's memory, which may go after the lock.
+		if (name)
+			__builtin_memcpy(cls, name, text_length(name, KMOD_MAX_NAME - 1));
+		return kOSKextReturnInUse;
+	}
+	return core.session || only_stop ? kOSReturnSuccess : kOSKextReturnDisabled;
+}
+
+OSReturn Kext::begin_unload(u32 unload_flags, bool automatically, Ref<Request> *message_out)
 {
 	Ref<Request> message = Request::make(Kind::Unload, identifier, text_length(identifier, sizeof(identifier)),
 					     module_name, text_length(module_name, sizeof(module_name)),
 					     SHIM_GFP_KERNEL);
-	Ref<Request> refused;
+	char cls[KMOD_MAX_NAME] = {};
+	u32 instances = 0;
 
 	if (!message)
 		return kOSKextReturnNoMemory;
+	OSReturn result = begin_unload(message, unload_flags, automatically, &instances, cls);
+
+	if (instances)
+		shim_pr_warn_ratelimited("%s: cannot be unloaded: %u of its objects live, among them of class %s",
+					 identifier, instances, cls);
+	*message_out = static_cast<Ref<Request> &&>(message);
+	return result;
+}
+
+// The message is dropped when there is nothing to wait for.
+OSReturn Kext::begin_unload(Ref<Request> &message, u32 unload_flags, bool automatically, u32 *instances, char *cls)
+{
+	Ref<Request> dropped;
 	Guard guard(core.requests);
 	OSReturn result = allocate_tag_locked(*message);
 
-	if (result)
-		return result;
-	message->get(); // OWNERSHIP: the table's
-	if (state == KextState::Gone)
-		result = kOSKextReturnNotFound;
-	else if (unload || (state != KextState::Started && state != KextState::Loaded))
-		result = kOSKextReturnInUse;
-	else if (retains || (if_idle && pending) || shim_module_refcount(module) != own_references_locked())
-		result = kOSKextReturnInUse;
-	else if (!core.session)
-		result = kOSKextReturnDisabled;
 	if (result) {
-		refused = forget_locked(*message);
+		dropped = static_cast<Ref<Request> &&>(message);
 		return result;
 	}
-	get(); // OWNERSHIP: the message's
+	bool only_stop = unload_flags & KEXTBRIDGE_UNLOAD_STOP_ONLY;
+
+	result = may_unload_locked(unload_flags, instances, cls);
+	if (result || (only_stop && state == KextState::Loaded)) {
+		free_tag_locked(*message);
+		dropped = static_cast<Ref<Request> &&>(message);
+		return result;
+	}
+	message->get(); // OWNERSHIP: the table's
+	get();          // OWNERSHIP: the message's
 	publish_locked(*message, this, 0, false);
 	message->get(); // OWNERSHIP: unload's, dropped by finish_unload_locked()
 	unload = message.get();
 	automatic = automatically;
+	stop_only = only_stop;
 	if (state == KextState::Started) {
 		set_state_locked(KextState::Flushing); // no new requests; the worker flushes the old ones
 	} else {
 		set_state_locked(KextState::Stopped);
 	}
 	life_work_.queue(core.workqueue);
-	*message_out = static_cast<Ref<Request> &&>(message);
 	return kOSReturnSuccess;
 }
 
@@ -119,11 +156,17 @@ void Kext::life_fn(void *kext)
 void Kext::advance()
 {
 	bool flushing;
+	bool wanted;
 	bool answered_already;
 	{
 		Guard guard(core.requests);
 
 		flushing = state == KextState::Flushing;
+		wanted = state == KextState::Loaded && !unload;
+	}
+	if (wanted) {
+		start_for_loads();
+		return;
 	}
 	if (flushing && !stop())
 		return;
@@ -140,12 +183,17 @@ void Kext::advance()
 		hand_over();
 }
 
-// Flushing -> Stopped, or back to Started when the stop function refuses.
+// Flushing -> Stopped, or back to Started when the stop function refuses. False: nothing more is to be done.
 bool Kext::stop()
 {
 	OSReturn result = flush_and_stop();
 	Guard guard(core.requests);
 
+	if (!result && stop_only) {
+		set_state_locked(KextState::Loaded);
+		finish_unload_locked(kOSReturnSuccess);
+		return false;
+	}
 	if (!result) {
 		set_state_locked(KextState::Stopped);
 		return true;
@@ -157,6 +205,17 @@ bool Kext::stop()
 		arm_next_scan_locked(shim_ktime_get_ns());
 	}
 	return false;
+}
+
+// Of a kext that was stopped and stays loaded: loads that came meanwhile want it started.
+void Kext::start_for_loads()
+{
+	(void)restart_loaded();
+	Guard guard(core.requests);
+
+	// Another unload has begun: its end looks after them.
+	if (!unload)
+		release_loads_locked(*this);
 }
 
 OSReturn Kext::flush_and_stop()
@@ -182,7 +241,7 @@ void Kext::hand_over()
 
 	if (!unload || state != KextState::Stopped)
 		return; // module exit was quicker, and has finished the unload
-	if (core.session) {
+	if (core.session && !core.shutdown) {
 		// A daemon that hangs over it does not keep the kext stopped for ever.
 		set_deadline_locked(*unload, read_once(kextbridge_params.request_timeout_ms));
 		queue_locked(*unload);
@@ -259,7 +318,7 @@ void Kext::finish_unload_locked(OSReturn result)
 	if (!take_locked(*message))
 		return;
 	message->result = result;
-	if (!result) {
+	if (!result && !stop_only) {
 		core.stats.unloads++;
 		if (automatic)
 			core.stats.autounloads++;
@@ -268,7 +327,10 @@ void Kext::finish_unload_locked(OSReturn result)
 	Ref<Request> own = Ref<Request>::adopt(message);
 
 	core.done.wake_all();
-	release_loads_locked(*this);
+	if (stop_only && state == KextState::Loaded && load_waits_locked(*this))
+		life_work_.queue(core.workqueue);
+	else
+		release_loads_locked(*this);
 }
 
 // Module exit has taken the kext off the registry.
@@ -341,6 +403,8 @@ void arm_scan_locked(Kext &released)
 	u64 now = shim_ktime_get_ns();
 
 	released.not_before_ns = now + autounload_delay_ns();
+	if (core.asleep || core.shutdown)
+		return;
 
 	// Also when the one that is armed is for a kext that waits much longer.
 	if (!core.scan_armed || core.scan_due_ns > released.not_before_ns) {
@@ -367,9 +431,24 @@ void postpone_scan_locked(u64 now_ns)
 
 static void scan_now_locked()
 {
+	if (core.asleep || core.shutdown)
+		return;
 	core.scan_armed = true;
 	core.scan_due_ns = core.scan_limit_ns = shim_ktime_get_ns();
 	arm_scan_work_locked(core.scan_due_ns);
+}
+
+// A kext that was to leave goes on waiting, and a full delay from when the system is back.
+void sleep_locked()
+{
+	core.asleep = true;
+	core.scan_armed = core.scan_waiting = false;
+}
+
+void wake_up_locked()
+{
+	core.asleep = false;
+	arm_next_scan_locked(shim_ktime_get_ns());
 }
 
 void daemon_came_locked()
@@ -380,7 +459,7 @@ void daemon_came_locked()
 	scan_now_locked();
 }
 
-void daemon_left_locked()
+void refuse_unloads_locked()
 {
 	for (Kext *kext = core.kexts.front(); kext; kext = core.kexts.next(*kext))
 		if (kext->state == KextState::Stopped && kext->unload && kext->unload->state == State::Pending &&
@@ -397,7 +476,7 @@ static bool candidate_locked(const Kext &kext) KEXTBRIDGE_REQUIRES(core.requests
 static bool idle_locked(const Kext &kext, u64 now_ns) KEXTBRIDGE_REQUIRES(core.requests)
 {
 	return candidate_locked(kext) && !kext.pending && !kext.running && kext.not_before_ns <= now_ns &&
-	       shim_module_refcount(kext.module) == kext.own_references_locked();
+	       !kext.instances_locked(nullptr) && shim_module_refcount(kext.module) == kext.own_references_locked();
 }
 
 // The newest idle kext below a tag: it may depend on older ones.
@@ -415,7 +494,7 @@ void arm_next_scan_locked(u64 now_ns)
 {
 	u64 due = 0;
 
-	if (core.scan_armed)
+	if (core.scan_armed || core.asleep || core.shutdown)
 		return;
 	for (Kext *kext = core.kexts.front(); kext; kext = core.kexts.next(*kext)) {
 		if (!candidate_locked(*kext))
@@ -464,9 +543,14 @@ void scan_for_idle_kexts()
 				return;
 			}
 			below = idle->tag;
+			if (idle->delayed) {
+				idle->delayed = false;
+				changed_locked();
+				continue;
+			}
 		}
 		// InUse is an answer too: somebody was quicker.
-		(void)idle->begin_unload(true, true, &message);
+		(void)idle->begin_unload(KEXTBRIDGE_UNLOAD_IF_IDLE, true, &message);
 	}
 }
 

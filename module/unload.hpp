@@ -27,8 +27,11 @@ void postpone_scan_locked(u64 now_ns) KEXTBRIDGE_REQUIRES(core.requests);
 void arm_next_scan_locked(u64 now_ns) KEXTBRIDGE_REQUIRES(core.requests);
 // A scan that waited for a daemon need not wait any more.
 void daemon_came_locked() KEXTBRIDGE_REQUIRES(core.requests);
-// A daemon's file is gone: what it was to delete is started again.
-void daemon_left_locked() KEXTBRIDGE_REQUIRES(core.requests);
+// A daemon's file is gone, or the system goes down: what was to be deleted and is not in its hands is started again.
+void refuse_unloads_locked() KEXTBRIDGE_REQUIRES(core.requests);
+// The system is being suspended: no scan. It is back: another scan.
+void sleep_locked() KEXTBRIDGE_REQUIRES(core.requests);
+void wake_up_locked() KEXTBRIDGE_REQUIRES(core.requests);
 // scan_work
 void scan_for_idle_kexts() KEXTBRIDGE_EXCLUDES(core.requests);
 

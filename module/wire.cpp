@@ -27,9 +27,14 @@ u32 request_record_size(const Request &request)
 	return sizeof(kextd_request) + request.strings_size();
 }
 
-u32 notice_record_size()
+static bool is_cancel(const Request &notice)
 {
-	return sizeof(kextd_request) + 8;
+	return notice.kind < Kind::Loaded;
+}
+
+u32 notice_record_size(const Request &notice)
+{
+	return is_cancel(notice) ? sizeof(kextd_request) + 8 : request_record_size(notice);
 }
 
 static int write_record(const kextd_request &header, const void *strings, u64 *at) KEXTBRIDGE_EXCLUDES(core_lock())
@@ -58,17 +63,24 @@ int write_request(const Request &request, u64 deadline_ns, u32 attempt, u64 *at)
 	return write_record(header, request.identifier(), at);
 }
 
-int write_notice(const Request &request, u64 *at)
+int write_notice(const Request &notice, u64 *at)
 {
 	static const char none[8] = {};
 	kextd_request header = {};
 
-	header.size = notice_record_size();
-	header.kind = KEXTD_CANCEL;
-	header.id = request.wire_id();
-	header.identifier_size = 1;
-	header.name_size = 1;
-	return write_record(header, none, at);
+	header.size = notice_record_size(notice);
+	if (is_cancel(notice)) {
+		header.kind = KEXTD_CANCEL;
+		header.id = notice.wire_id();
+		header.identifier_size = 1;
+		header.name_size = 1;
+		return write_record(header, none, at);
+	}
+	header.kind = static_cast<u32>(notice.kind);
+	header.load_tag = notice.owner ? notice.owner->load_tag() : 0;
+	header.identifier_size = notice.identifier_size;
+	header.name_size = notice.name_size;
+	return write_record(header, notice.identifier(), at);
 }
 
 } // namespace kextbridge

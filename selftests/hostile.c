@@ -606,7 +606,7 @@ TEST_F(kext, no_byte_of_the_kernels_leaks)
 	ASSERT_EQ(0, ioctl(self->kb.control, KEXTBRIDGE_IOC_LIST, &list));
 	ASSERT_EQ(1, list.count);
 	EXPECT_STREQ(ID_A, entry->identifier);
-	EXPECT_EQ(0, entry->reserved);
+	EXPECT_EQ(0, entry->instances);
 	EXPECT_TRUE(all(entry->identifier + strlen(entry->identifier),
 			sizeof(entry->identifier) - strlen(entry->identifier), 0));
 	EXPECT_TRUE(all(entry->version + strlen(entry->version), sizeof(entry->version) - strlen(entry->version), 0));

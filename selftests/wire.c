@@ -368,7 +368,8 @@ TEST_F(kext, T_090_exchange_structure)
 	struct kextd_exchange args;
 
 	EXPECT_EQ(0, check_sizes(self->kb.daemon, KEXTD_IOC_EXCHANGE, &good, sizeof(good), 0));
-	EXPECT_REFUSED_BITS(self->kb.daemon, KEXTD_IOC_EXCHANGE, good, flags, KEXTD_EXCHANGE_NOWAIT);
+	EXPECT_REFUSED_BITS(self->kb.daemon, KEXTD_IOC_EXCHANGE, good, flags,
+			    KEXTD_EXCHANGE_NOWAIT | KEXTD_EXCHANGE_NOTIFY);
 	EXPECT_REFUSED_BITS(self->kb.daemon, KEXTD_IOC_EXCHANGE, good, reserved, 0);
 	args = good;
 	args.reply_count = KEXTD_EXCHANGE_MAX + 1;
@@ -398,7 +399,7 @@ TEST_F(kext, T_090_list_and_status_structures)
 	struct kextbridge_status status = {.size = sizeof(status)};
 
 	EXPECT_EQ(0, check_sizes(self->kb.control, KEXTBRIDGE_IOC_LIST, &list, sizeof(list), 0));
-	EXPECT_REFUSED_BITS(self->kb.control, KEXTBRIDGE_IOC_LIST, list, flags, 0);
+	EXPECT_REFUSED_BITS(self->kb.control, KEXTBRIDGE_IOC_LIST, list, flags, KEXTBRIDGE_LIST_DELAY_AUTOUNLOAD);
 	EXPECT_REFUSED_BITS(self->kb.control, KEXTBRIDGE_IOC_LIST, list, reserved, 0);
 	EXPECT_EQ(0, check_sizes(self->kb.control, KEXTBRIDGE_IOC_STATUS, &status, sizeof(status), 0));
 	list.kexts = 8;
@@ -407,6 +408,20 @@ TEST_F(kext, T_090_list_and_status_structures)
 	EXPECT_EQ(EFAULT, errno);
 	EXPECT_EQ(-1, ioctl(self->kb.control, _IO(0xb6, 0x77), &list));
 	EXPECT_EQ(ENOTTY, errno);
+}
+
+TEST_F(kext, T_090_load_requests_structure)
+{
+	struct kextbridge_load_requests asked = {.size = sizeof(asked)};
+
+	EXPECT_EQ(0, check_sizes(self->kb.control, KEXTBRIDGE_IOC_LOAD_REQUESTS, &asked, sizeof(asked), 0));
+	EXPECT_REFUSED_BITS(self->kb.control, KEXTBRIDGE_IOC_LOAD_REQUESTS, asked, flags, 0);
+	EXPECT_REFUSED_BITS(self->kb.control, KEXTBRIDGE_IOC_LOAD_REQUESTS, asked, reserved, 0);
+	ASSERT_EQ(0, kb_kpi_load(&self->kb, ID_A));
+	asked.identifiers = 8;
+	asked.count = 10;
+	EXPECT_EQ(-1, ioctl(self->kb.control, KEXTBRIDGE_IOC_LOAD_REQUESTS, &asked));
+	EXPECT_EQ(EFAULT, errno);
 }
 
 TEST_F(kext, T_090_request_and_result_structures)
@@ -443,7 +458,9 @@ TEST_F(kext, T_090_tag_structure)
 	struct kextbridge_kext kext;
 
 	for (int i = 0; i < 4; i++) {
-		uint32_t allowed = commands[i] == KEXTBRIDGE_IOC_UNLOAD ? KEXTBRIDGE_UNLOAD_IF_IDLE : 0;
+		uint32_t allowed = commands[i] == KEXTBRIDGE_IOC_UNLOAD ?
+					   KEXTBRIDGE_UNLOAD_IF_IDLE | KEXTBRIDGE_UNLOAD_STOP_ONLY :
+					   0;
 
 		EXPECT_EQ(0, check_sizes(self->kb.control, commands[i], &nothing, sizeof(nothing), 0));
 		EXPECT_REFUSED_BITS(self->kb.control, commands[i], nothing, flags, allowed);
@@ -461,7 +478,8 @@ TEST_F(kext, T_090_load_structure)
 	struct kextbridge_load load = {.size = sizeof(load)};
 
 	EXPECT_EQ(0, check_sizes(self->kb.control, KEXTBRIDGE_IOC_LOAD, &load, sizeof(load), 0));
-	EXPECT_REFUSED_BITS(self->kb.control, KEXTBRIDGE_IOC_LOAD, load, flags, KEXTBRIDGE_LOAD_WAIT);
+	EXPECT_REFUSED_BITS(self->kb.control, KEXTBRIDGE_IOC_LOAD, load, flags,
+			    KEXTBRIDGE_LOAD_WAIT | KEXTBRIDGE_LOAD_DELAY_AUTOUNLOAD);
 	load.identifier = 8;
 	load.identifier_size = 5;
 	EXPECT_EQ(-1, ioctl(self->kb.control, KEXTBRIDGE_IOC_LOAD, &load));

@@ -5,6 +5,7 @@
 
 #include "chardev.h"
 #include "param.h"
+#include "power.h"
 #include "shim/entry.h"
 #include "test.h"
 
@@ -71,12 +72,17 @@ static int __init kextbridge_init(void)
 	err = kextbridge_core_init_c();
 	if (err)
 		goto failed;
+	err = power_init();
+	if (err)
+		goto no_power;
 	err = chardev_init();
 	if (err)
 		goto no_devices;
 	return 0;
 
 no_devices:
+	power_exit();
+no_power:
 	kextbridge_core_exit_c();
 failed:
 	kextbridge_test_exit();
@@ -86,6 +92,7 @@ failed:
 static void __exit kextbridge_exit(void)
 {
 	chardev_exit();
+	power_exit();
 	kextbridge_core_exit_c();
 	kextbridge_test_exit();
 }

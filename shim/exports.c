@@ -2,6 +2,8 @@
 /* What drivers may link to. The functions are C++ (module/oskext.cpp, module/kext.cpp). */
 #include <linux/export.h>
 
+#include "kextbridge/client.h"
+#include "kextbridge/instance.h"
 #include "kextbridge/kext.h"
 #include "libkern/OSKextLib.h"
 
@@ -9,9 +11,16 @@ EXPORT_SYMBOL_GPL(OSKextRequestResource);
 EXPORT_SYMBOL_GPL(OSKextRetainKextWithLoadTag);
 EXPORT_SYMBOL_GPL(OSKextReleaseKextWithLoadTag);
 EXPORT_SYMBOL_GPL(OSKextLoadKextWithIdentifier);
-EXPORT_SYMBOL_GPL(kextbridge_request_resource);
 EXPORT_SYMBOL_GPL(kextbridge_cancel_request);
+EXPORT_SYMBOL_GPL(kextbridge_unload_kext);
+EXPORT_SYMBOL_GPL(kextbridge_request_resource);
 EXPORT_SYMBOL_GPL(kextbridge_cancel_request_nowait);
 EXPORT_SYMBOL_GPL(kextbridge_cancel_requests);
+EXPORT_SYMBOL_GPL(kextbridge_read);
+EXPORT_SYMBOL_GPL(kextbridge_free_resource);
+EXPORT_SYMBOL_GPL(kextbridge_scope_init);
+EXPORT_SYMBOL_GPL(kextbridge_scope_cancel);
+EXPORT_SYMBOL_GPL(kextbridge_scope_is_cancelled);
+EXPORT_SYMBOL_GPL(kextbridge_class_register);
 EXPORT_SYMBOL_GPL(kextbridge_kext_init);
 EXPORT_SYMBOL_GPL(kextbridge_kext_exit);

@@ -69,10 +69,10 @@ int make_list(const struct call *call)
 	for (uint32_t i = 0; buffer && i < args.count && i < BUFFER_ROOM / sizeof(*kexts); i++) {
 		const struct kextbridge_kext *kext = &kexts[i];
 
-		if (kext->reserved || !is_field(kext->identifier, sizeof(kext->identifier)) ||
+		if (kext->instances || !is_field(kext->identifier, sizeof(kext->identifier)) ||
 		    !is_field(kext->version, sizeof(kext->version)) || !is_field(kext->module, sizeof(kext->module)) ||
 		    !kext->state || kext->state > KEXT_STATE_LOADED || is_poison32(kext->retains) ||
-		    is_poison32(kext->pending) || kext->flags > 7)
+		    is_poison32(kext->pending) || kext->flags > 15)
 			failed("list: entry %u of %u: tag %u, state %u, flags %#x", i, args.count, kext->load_tag,
 			       kext->state, kext->flags);
 		ring_add(&shared->load_tags, kext->load_tag);

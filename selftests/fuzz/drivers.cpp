@@ -210,10 +210,10 @@ void Machine::kext_request()
 		elsewhere = true;
 	u32 tag = 77;
 	void *context = contexts_.add(kext);
-	OSReturn result = kextbridge_request_resource(no_identifier ? nullptr : identifier.get(),
-						      no_name ? nullptr : name.get(),
-						      reinterpret_cast<OSKextRequestResourceCallback>(code), context,
-						      no_tag ? nullptr : &tag, timeout_ms, max_length);
+	kextbridge_resource_options options = {.timeout_ms = timeout_ms, .max_length = max_length, .scope = nullptr};
+	OSReturn result = kextbridge_request_resource(
+		no_identifier ? nullptr : identifier.get(), no_name ? nullptr : name.get(),
+		reinterpret_cast<OSKextRequestResourceCallback>(code), context, no_tag ? nullptr : &tag, &options);
 
 	if (result) {
 		contexts_.remove(context);

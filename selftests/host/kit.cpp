@@ -169,7 +169,9 @@ Kext *Kext::by_module(const std::string &name)
 
 OSReturn Kext::request(const char *name, OSKextRequestTag *tag, void *context, u32 timeout_ms, u32 max_length)
 {
-	return kextbridge_request_resource(info.name, name, callback(), context, tag, timeout_ms, max_length);
+	kextbridge_resource_options options = {.timeout_ms = timeout_ms, .max_length = max_length, .scope = nullptr};
+
+	return kextbridge_request_resource(info.name, name, callback(), context, tag, &options);
 }
 
 OSKextRequestTag Kext::must_request(const char *name, void *context, u32 timeout_ms)

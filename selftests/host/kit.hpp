@@ -18,7 +18,7 @@
 #include "fake_shim.hpp"
 #include "host_core.hpp"
 #include "kextbridge/kext.h"
-#include "libkern/OSKextLib.h"
+#include "kextbridge/client.h"
 #include "shim/entry.h"
 #include "uapi/kextbridge.h"
 

@@ -455,7 +455,8 @@ TEST_F(ControlFile, list)
 		EXPECT_EQ(all[i].module_refcount, i % 2 == 0 || i == 5 ? 1 : 0);
 		EXPECT_EQ(all[i].flags,
 			  (i % 2 ? KEXT_FLAG_PLAIN_RMMOD : 0) | (i == 4 || i == 5 ? KEXT_FLAG_AUTOUNLOAD : 0));
-		EXPECT_EQ(all[i].reserved, 0u);
+		EXPECT_EQ(all[i].instances, 0u);
+		EXPECT_EQ(all[i].refused, 0u);
 	}
 	// In pieces.
 	std::vector<kextbridge_kext> pieces;
@@ -487,7 +488,7 @@ TEST_F(ControlFile, list_validation)
 	args.size = sizeof(args);
 	args.count = 1;
 	EXPECT_EQ(control.ioctl(KEXTBRIDGE_IOC_LIST, &args), -SHIM_EFAULT);
-	args.flags = 1;
+	args.flags = 2;
 	EXPECT_EQ(control.ioctl(KEXTBRIDGE_IOC_LIST, &args), -SHIM_EINVAL);
 	args.flags = 0;
 	args.reserved = 1;
@@ -669,7 +670,7 @@ TEST_F(ControlFile, load)
 	args.size = sizeof(args);
 	args.identifier_size = 5;
 	EXPECT_EQ(control.ioctl(KEXTBRIDGE_IOC_LOAD, &args), -SHIM_EFAULT);
-	args.flags = 2;
+	args.flags = 4;
 	EXPECT_EQ(control.ioctl(KEXTBRIDGE_IOC_LOAD, &args), -SHIM_EINVAL);
 }
 
@@ -734,10 +735,10 @@ TEST_F(ControlFile, unknown_calls)
 	u32 args[64] = {sizeof(args)};
 
 	EXPECT_EQ(control.ioctl(0, args), -SHIM_ENOTTY);
-	EXPECT_EQ(control.ioctl(KEXTBRIDGE_IOC_LOAD + 1, args), -SHIM_ENOTTY);
+	EXPECT_EQ(control.ioctl(KEXTBRIDGE_IOC_LOAD_REQUESTS + 1, args), -SHIM_ENOTTY);
 	EXPECT_EQ(control.ioctl(KEXTD_IOC_EXCHANGE, args), -SHIM_ENOTTY);
 	fake::current().sys_module = false;
-	EXPECT_EQ(control.ioctl(KEXTBRIDGE_IOC_LOAD + 1, args), -SHIM_ENOTTY);
+	EXPECT_EQ(control.ioctl(KEXTBRIDGE_IOC_LOAD_REQUESTS + 1, args), -SHIM_ENOTTY);
 }
 
 // Every structure: too short, too long, and with something unknown behind.

@@ -456,7 +456,7 @@ TEST_F(Oskext, T_090_malformed_exchange)
 	EXPECT_EQ(call([](Larger &args) { args.known.size = 0; }), -SHIM_EINVAL);
 	EXPECT_EQ(call([](Larger &args) { args.known.size = sizeof(kextd_exchange) - 1; }), -SHIM_EINVAL);
 	EXPECT_EQ(call([](Larger &args) { args.known.size = 1 << 20; }), -SHIM_EINVAL);
-	EXPECT_EQ(call([](Larger &args) { args.known.flags = 2; }), -SHIM_EINVAL);
+	EXPECT_EQ(call([](Larger &args) { args.known.flags = 4; }), -SHIM_EINVAL);
 	EXPECT_EQ(call([](Larger &args) { args.known.flags = 0x80000001; }), -SHIM_EINVAL);
 	EXPECT_EQ(call([](Larger &args) { args.known.reserved = 1; }), -SHIM_EINVAL);
 	EXPECT_EQ(call([](Larger &args) { args.known.max_requests = KEXTD_EXCHANGE_MAX + 1; }), -SHIM_EINVAL);

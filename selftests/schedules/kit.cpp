@@ -177,8 +177,9 @@ OSReturn request(int number, int index, u32 timeout_ms)
 	request.name = names[index];
 	enter_text(number);
 	clear_dead_stack();
+	kextbridge_resource_options options = {.timeout_ms = timeout_ms, .max_length = 0, .scope = nullptr};
 	OSReturn result = kextbridge_request_resource(kexts[number].info.name, request.name, kCallbacks[number],
-						      &request, &request.tag, timeout_ms, 0);
+						      &request, &request.tag, &options);
 
 	request.accepted = !result;
 	request.refused = result;

@@ -5,7 +5,7 @@
 
 #include "host_core.hpp"
 #include "kextbridge/kext.h"
-#include "libkern/OSKextLib.h"
+#include "kextbridge/client.h"
 #include "scenario.hpp"
 #include "shim/entry.h"
 #include "uapi/kextbridge.h"

@@ -248,6 +248,7 @@ static OSKextRequestResourceCallback pick_callback(struct kbtest_entry *entry, u
 static OSReturn request_one(struct kbtest_entry *entry, OSKextRequestResourceCallback callback, const char *identifier,
 			    const char *name, const struct kbtest_request *args, u64 context, u32 *tag)
 {
+	struct kextbridge_resource_options options = {.timeout_ms = args->timeout_ms, .max_length = args->max_length};
 	OSKextRequestTag *tag_out;
 	struct slot *slot = NULL;
 	OSReturn result;
@@ -268,7 +269,7 @@ static OSReturn request_one(struct kbtest_entry *entry, OSKextRequestResourceCal
 		mutex_lock(&held_mutex);
 	if (args->timeout_ms || args->max_length)
 		result = kextbridge_request_resource(identifier, name, callback, (void *)(unsigned long)context,
-						     tag_out, args->timeout_ms, args->max_length);
+						     tag_out, &options);
 	else
 		result = OSKextRequestResource(identifier, name, callback, (void *)(unsigned long)context, tag_out);
 	if (!result)

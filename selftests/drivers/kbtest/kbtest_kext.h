@@ -3,7 +3,7 @@
 #ifndef _KBTEST_KEXT_H
 #define _KBTEST_KEXT_H
 
-#include <libkern/OSKextLib.h>
+#include <kextbridge/client.h>
 
 #ifdef __cplusplus
 extern "C" {

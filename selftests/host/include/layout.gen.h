@@ -56,5 +56,6 @@
 #define SHIM_EOWNERDEAD 130
 #define SHIM_EPERM 1
 #define SHIM_ERESTARTSYS 512
+#define SHIM_ESHUTDOWN 108
 
 #endif

@@ -70,6 +70,7 @@ typedef void (*OSKextRequestResourceCallback)(OSKextRequestTag requestTag, OSRet
  * requestTagOut: may be NULL; set to kOSKextRequestTagInvalid first, to the tag before callback can run. Another thread
  *   may look (READ_ONCE) meanwhile.
  * Returns kOSReturnSuccess; on anything else callback never runs:
+ *   kOSKextReturnDisabled         the system goes down (looked at before anything else);
  *   kOSKextReturnInvalidArgument  a NULL or over-long string (max_name), a callback that is not in the code
  *                                 of a loaded kext, a kext that is not started;
  *   kOSKextReturnStopping         the kext is being stopped;
@@ -79,21 +80,8 @@ typedef void (*OSKextRequestResourceCallback)(OSKextRequestTag requestTag, OSRet
 OSReturn OSKextRequestResource(const char *kextIdentifier, const char *resourceName,
 			       OSKextRequestResourceCallback callback, void *context, OSKextRequestTag *requestTagOut);
 
-/*
- * The same with limits of its own.
- * timeout_ms: 0 = the default. max_length: the longest payload in bytes, 0 = max_reply_bytes; a longer
- * resource ends in kOSKextReturnNoResources.
- */
-OSReturn kextbridge_request_resource(const char *kextIdentifier, const char *resourceName,
-				     OSKextRequestResourceCallback callback, void *context,
-				     OSKextRequestTag *requestTagOut, uint32_t timeout_ms, uint32_t max_length);
-
-/* The functions behind the cancel calls below; `caller` is the calling kext's own kmod_info. */
+/* The function behind OSKextCancelRequest(); `caller` is the calling kext's own kmod_info. */
 OSReturn kextbridge_cancel_request(const kmod_info_t *caller, OSKextRequestTag requestTag, void **contextOut);
-OSReturn kextbridge_cancel_request_nowait(const kmod_info_t *caller, OSKextRequestTag requestTag, void **contextOut);
-uint32_t kextbridge_cancel_requests(const kmod_info_t *caller,
-				    void (*cancelled)(OSKextRequestTag requestTag, void *context, void *arg),
-				    void *arg);
 
 /*
  * Takes a request back.
@@ -114,29 +102,9 @@ static inline OSReturn OSKextCancelRequest(OSKextRequestTag requestTag, void **c
 }
 
 /*
- * The same without the wait: kOSKextReturnInUse says that the callback is running right now and that the
- * context must not be freed yet. CONTEXT: also under a driver's spin lock and in softirq, with interrupts on.
- */
-static inline OSReturn kextbridge_cancel_nowait(OSKextRequestTag requestTag, void **contextOut)
-{
-	return kextbridge_cancel_request_nowait(&kmod_info, requestTag, contextOut);
-}
-
-/*
- * Cancels all requests of the calling kext. cancelled (may be NULL) is called for each, on the caller's
- * stack, no lock held. Afterwards no callback of the kext is running (unless called from one). What other
- * threads request meanwhile may or may not be included. Returns how many were cancelled.
- */
-static inline uint32_t kextbridge_cancel_all(void (*cancelled)(OSKextRequestTag requestTag, void *context, void *arg),
-					     void *arg)
-{
-	return kextbridge_cancel_requests(&kmod_info, cancelled, arg);
-}
-
-/*
  * Keeps the kext with this load tag from being unloaded, and makes it one that leaves by itself once it is
- * released: autounload_delay_ms after the last release, if it has no pending request, its stop function is
- * called and, unless that refuses, the module is deleted.
+ * released: autounload_delay_ms after the last release, if it has no pending request and no instance
+ * (kextbridge/instance.h), its stop function is called and, unless that refuses, the module is deleted.
  * Returns kOSReturnSuccess; kOSKextReturnInvalidArgument: kOSKextInvalidLoadTag; kOSKextReturnNotFound: no
  * such kext, or it is being stopped; kOSKextReturnNoResources: the count is at its limit.
  */
@@ -153,10 +121,27 @@ OSReturn OSKextReleaseKextWithLoadTag(OSKextLoadTag loadTag);
  * Makes sure that the kext is loaded and started. kOSReturnSuccess: it is. kOSKextReturnDeferred: the daemon
  * was asked to load the module with the alias kext:<identifier> (it does so when there is one); nobody is
  * told what came of it. kOSKextReturnStartStopError: it was loaded but not started, and its start function
- * failed. kOSKextReturnInvalidArgument: NULL, empty or over-long. kOSKextReturnNoResources,
- * kOSKextReturnNoMemory. Does not retain the kext.
+ * failed. kOSKextReturnInvalidArgument: NULL, empty or over-long. kOSKextReturnDisabled: the system goes down.
+ * kOSKextReturnNoResources, kOSKextReturnNoMemory. Does not retain the kext.
  */
 OSReturn OSKextLoadKextWithIdentifier(const char *kextIdentifier);
+
+/* The function behind OSKextUnloadKextWithLoadTag(). */
+OSReturn kextbridge_unload_kext(const kmod_info_t *caller, OSKextLoadTag loadTag);
+
+/*
+ * Unloads another kext now: its pending requests are called back, its stop function is called, the daemon deletes its
+ * module. kOSReturnSuccess: that is done. kOSKextReturnInUse: it is retained, in use by another module or an open file,
+ * has instances, or is being started or unloaded already. kOSKextReturnStartStopError: its stop function refused.
+ * kOSKextReturnDisabled: there is no daemon, or the system goes down. kOSKextReturnInvalidArgument:
+ * kOSKextInvalidLoadTag, or the caller's own tag (a kext leaves by itself after a retain and a release).
+ * kOSKextReturnNotFound. kOSKextReturnDeferred: it has begun and nobody waits for its end, since the call was made in a
+ * callback or the calling thread was killed. Anything else: what the daemon found; the kext was started again.
+ */
+static inline OSReturn OSKextUnloadKextWithLoadTag(OSKextLoadTag loadTag)
+{
+	return kextbridge_unload_kext(&kmod_info, loadTag);
+}
 
 /* The calling kext's own; the load tag is kOSKextInvalidLoadTag before the module is loaded. Never NULL. */
 static inline OSKextLoadTag OSKextGetCurrentLoadTag(void)

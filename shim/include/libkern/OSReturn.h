@@ -48,5 +48,6 @@ typedef kern_return_t OSReturn;
 #define kOSKextReturnKCLoadFailureAuxKC KEXTBRIDGE_OSRETURN(0xdc00801e)
 
 #define kIOReturnNotReady KEXTBRIDGE_OSRETURN(0xe00002d8)
+#define kIOReturnAborted KEXTBRIDGE_OSRETURN(0xe00002eb)
 
 #endif /* _LIBKERN_OSRETURN_H */

@@ -32,6 +32,10 @@ extern struct kextbridge_params kextbridge_params;
 int kextbridge_core_init_c(void);
 void kextbridge_core_exit_c(void);
 
+/* CONTEXT: process. The system goes down (there is no way back), is being suspended or is back. */
+void kextbridge_shutdown_c(void);
+void kextbridge_sleep_c(bool asleep);
+
 /* CONTEXT: process, may sleep. A work item that shim_init_work or shim_init_delayed_work set up is due. */
 void kextbridge_work_c(struct work_struct *work);
 void kextbridge_delayed_work_c(struct delayed_work *work);

@@ -37,9 +37,10 @@
 #define KEXTD_UNLOAD 3   /* delete_module(name) of kext <identifier>, O_NONBLOCK; wants a reply */
 #define KEXTD_CANCEL 4   /* notice: nobody waits for request `id` any more; a reply would be refused */
 /*
- * Notices without an id, each handed out once to the daemon that is there when it happens: a kext has been loaded and
- * started, a kext's module is being deleted (both: <identifier>, module name, load tag); the system goes down, no more
- * requests, loads and unloads come, the daemon should end once it has answered what it has.
+ * Notices without an id, each handed out once to the daemon that is there when it happens, if it has asked for them
+ * (KEXTD_EXCHANGE_NOTIFY): a kext has been loaded and started, a kext is gone and its module is being deleted (both:
+ * <identifier>, module name, load tag); the system goes down, no more requests, loads and unloads come, and the daemon
+ * should end once it has answered what it has. Of loads and unloads at most 4096 wait to be fetched, later ones are lost.
  */
 #define KEXTD_LOADED 5
 #define KEXTD_UNLOADED 6
@@ -50,12 +51,12 @@
  * starts `size` bytes after this one. The two strings follow the header, each NUL-terminated.
  */
 struct kextd_request {
-	__u32 size;            /* of the whole record: header, strings, padding */
-	__u32 kind;            /* KEXTD_RESOURCE... */
-	__u64 id;              /* never comes back, not even after a new boot of the daemon; 0: a notice without one */
-	__u64 deadline_ns;     /* CLOCK_MONOTONIC; 0: none */
-	__u32 max_length;      /* KEXTD_RESOURCE: the longest reply that will be taken, in bytes */
-	__u32 load_tag;        /* KEXTD_RESOURCE: the kext that asks, 0 = a program; else the kext that it is about, or 0 */
+	__u32 size;        /* of the whole record: header, strings, padding */
+	__u32 kind;        /* KEXTD_RESOURCE... */
+	__u64 id;          /* never comes back, not even after a new boot of the daemon; 0: a notice without one */
+	__u64 deadline_ns; /* CLOCK_MONOTONIC; 0: none */
+	__u32 max_length;  /* KEXTD_RESOURCE: the longest reply that will be taken, in bytes */
+	__u32 load_tag;    /* KEXTD_RESOURCE: the kext that asks, 0 = a program; else the kext that it is about, or 0 */
 	__u32 identifier_size; /* of the first string, NUL included; 1 where the kind has none */
 	__u32 name_size;       /* of the second: resource name, or module name for KEXTD_*LOAD*; 1 where none */
 	__u32 attempt;         /* daemons that died with this request, and no other, in hand */
@@ -92,6 +93,8 @@ struct kextd_reply {
 };
 
 #define KEXTD_EXCHANGE_NOWAIT 0x1u /* do not sleep when there is nothing to fetch; also O_NONBLOCK */
+#define KEXTD_EXCHANGE_NOTIFY \
+	0x2u /* from now on this file is handed KEXTD_LOADED, KEXTD_UNLOADED and KEXTD_EXIT, too */
 
 /*
  * Hands in `reply_count` replies, then fetches up to `max_requests` requests. With max_requests 0 it
