@@ -126,3 +126,23 @@ extern "C" void kextbridge_delayed_work_c(struct delayed_work *work)
 {
 	kextbridge::DelayedWork::from(work)->run();
 }
+
+#ifdef KEXTBRIDGE_TEST
+extern "C" void kextbridge_test_tags_c(u32 next, s32 more)
+{
+	using namespace kextbridge;
+	Guard guard(core.requests);
+
+	if (next)
+		core.next_tag = next;
+	core.tags_live += static_cast<u32>(more);
+}
+
+extern "C" void kextbridge_test_no_shutdown_c(void)
+{
+	using namespace kextbridge;
+	Guard guard(core.requests);
+
+	core.shutdown = false;
+}
+#endif

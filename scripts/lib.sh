@@ -54,3 +54,10 @@ kb_apt_update() {
 		kb_as_root apt-get -qq -o DPkg::Lock::Timeout=120 update
 	) 9>"$dir/.apt-lock" >&2 || kb_die "apt-get update failed; check the network and the apt sources"
 }
+
+# kb_result_head TREE KERNEL KO: the comment lines by which selftests/conformance knows what a result is of.
+kb_result_head() {
+	echo "# kernel $2 $("$1/scripts/kernel" release "$2")"
+	echo "# build-id $(readelf -n "$3" | sed -n 's/.*Build ID: //p')"
+	echo "# commit $(git -C "$1" rev-parse HEAD)$([ -z "$(git -C "$1" status --porcelain)" ] || echo ' dirty')"
+}

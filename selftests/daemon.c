@@ -764,4 +764,88 @@ TEST_F(kext, T_088_child_of_a_dead_daemon_has_no_role)
 	EXPECT_EQ(0, event.result);
 }
 
+/* ---- notices */
+
+#define NEXT_NOTICE(expected, kext_identifier, module, tag)                     \
+	do {                                                                    \
+		struct kb_record notice_;                                       \
+		ASSERT_EQ(0, kb_fetch_any(self->kb.daemon, &notice_, SOON_MS)); \
+		ASSERT_EQ(expected, notice_.head.kind);                         \
+		EXPECT_EQ(0, notice_.head.id);                                  \
+		EXPECT_STREQ(kext_identifier, notice_.identifier);              \
+		EXPECT_STREQ(module, notice_.name);                             \
+		EXPECT_EQ(tag, notice_.head.load_tag);                          \
+	} while (0)
+
+#define NO_NOTICE()                                                                 \
+	do {                                                                        \
+		struct kb_record none_;                                             \
+		ASSERT_EQ(EAGAIN, kb_fetch_any(self->kb.daemon, &none_, NEVER_MS)); \
+	} while (0)
+
+TEST_F(bare, T_110_each_load_and_unload_is_told_once)
+{
+	struct kb_record record;
+	struct kb_unload unload;
+	uint32_t tag;
+
+	ASSERT_EQ(0, kb_daemon(&self->kb));
+	NO_NOTICE();
+	for (int i = 0; i < 3; i++) {
+		ASSERT_EQ(0, kb_insmod(A));
+		tag = kb_tag(&self->kb, A);
+		EXPECT_TRUE(kb_poll(self->kb.daemon, POLLIN, 0));
+		NEXT_NOTICE(KEXTD_LOADED, ID_A, A, tag);
+		NO_NOTICE();
+		ASSERT_EQ(0, kb_unload_begin(&unload, &self->kb, A, 0));
+		ASSERT_EQ(0, kb_fetch_any(self->kb.daemon, &record, SOON_MS));
+		ASSERT_EQ(KEXTD_UNLOAD, record.head.kind);
+		ASSERT_EQ(0, kb_rmmod(A));
+		NEXT_NOTICE(KEXTD_UNLOADED, ID_A, A, tag);
+		ASSERT_EQ(0, kb_reply(self->kb.daemon, record.head.id, 0));
+		ASSERT_EQ(0, kb_unload_end(&unload));
+		NO_NOTICE();
+	}
+}
+
+/* A start function that fails is no load; stopped and started again is neither; a module that rmmod takes is gone, too. */
+TEST_F(bare, T_110_what_is_no_load_and_no_unload)
+{
+	struct kbtest_plan fail = {.kext = A, .start_result = 5}, obey = {.kext = A};
+	uint32_t tag;
+
+	ASSERT_EQ(0, kb_daemon(&self->kb));
+	NO_NOTICE();
+	ASSERT_EQ(0, kb_plan(&self->kb, &fail));
+	EXPECT_EQ(EIO, kb_insmod(A));
+	NO_NOTICE();
+	ASSERT_EQ(0, kb_plan(&self->kb, &obey));
+	ASSERT_EQ(0, kb_insmod(A));
+	NEXT_NOTICE(KEXTD_LOADED, ID_A, A, kb_tag(&self->kb, A));
+	EXPECT_EQ(0, kb_unload(self->kb.control, kb_tag(&self->kb, A), KEXTBRIDGE_UNLOAD_STOP_ONLY));
+	EXPECT_EQ(0, kb_load(self->kb.control, ID_A, 0));
+	NO_NOTICE();
+	ASSERT_EQ(0, kb_insmod("kbtest_plain"));
+	tag = kb_tag(&self->kb, "kbtest_plain");
+	NEXT_NOTICE(KEXTD_LOADED, "com.example.kbtest_plain", "kbtest_plain", tag);
+	ASSERT_EQ(0, kb_rmmod("kbtest_plain"));
+	NEXT_NOTICE(KEXTD_UNLOADED, "com.example.kbtest_plain", "kbtest_plain", tag);
+	NO_NOTICE();
+}
+
+/* Who does not ask for them does not get them, and who comes later has missed them. */
+TEST_F(bare, T_110_only_a_daemon_that_wants_them_is_told)
+{
+	ASSERT_EQ(0, kb_daemon(&self->kb));
+	ASSERT_EQ(0, kb_insmod(A));
+	NOTHING_TO_FETCH();
+	NO_NOTICE();
+	ASSERT_EQ(0, kb_insmod(B));
+	EXPECT_TRUE(kb_poll(self->kb.daemon, POLLIN, 0));
+	kb_daemon_leave(&self->kb);
+	ASSERT_EQ(0, kb_daemon(&self->kb));
+	NO_NOTICE();
+	EXPECT_EQ(0, kb_unload_served(&self->kb, B));
+}
+
 TEST_HARNESS_MAIN

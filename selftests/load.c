@@ -139,37 +139,12 @@ TEST_F(bare, T_104_no_daemon)
 	EXPECT_EQ(0, kb_reply(self->kb.daemon, record.head.id, kOSKextReturnNotFound));
 }
 
-/* What is left is kextbridge, with the programs' node open. */
-static int unload_bench(struct kb *kb)
-{
-	int err = kb_daemon(kb);
-
-	if (err)
-		return err;
-	close(kb->bench);
-	kb->bench = -1;
-	err = kb_unload_served(kb, "kbtest");
-	kb_daemon_leave(kb);
-	return err;
-}
-
-/* The tests' kexts are gone with it: nothing but the nodes keeps kextbridge. */
-static int load_afresh(struct kb *kb, const char *parameters)
-{
-	int err;
-
-	close(kb->control);
-	kb->control = -1;
-	err = kb_rmmod("kextbridge");
-	return err ?: kb_insmod_with("kextbridge", parameters) ?: kb_setup(kb, NULL) ?: kb_daemon(kb);
-}
-
 TEST_F(bare, T_104_loads_that_nobody_fetches_are_limited)
 {
 	struct kextbridge_status before, after;
 	char identifier[32];
 
-	ASSERT_EQ(0, unload_bench(&self->kb));
+	ASSERT_EQ(0, kb_unload_bench(&self->kb));
 	ASSERT_TRUE(kb_status(&self->kb, &before));
 	for (int i = 0; i < 1024; i++) {
 		snprintf(identifier, sizeof(identifier), "com.example.none%d", i);
@@ -182,15 +157,64 @@ TEST_F(bare, T_104_loads_that_nobody_fetches_are_limited)
 	ASSERT_TRUE(kb_status(&self->kb, &after));
 	EXPECT_EQ(before.limited + 2, after.limited);
 	EXPECT_EQ(before.loads + 1024, after.loads);
-	ASSERT_EQ(0, load_afresh(&self->kb, ""));
+	ASSERT_EQ(0, kb_load_afresh(&self->kb, ""));
 	NOTHING_TO_FETCH();
+}
+
+static int asked_loads(struct kb *kb, uint32_t from, char (*identifiers)[KEXTBRIDGE_IDENTIFIER_SIZE], uint32_t room,
+		       uint32_t *total)
+{
+	struct kextbridge_load_requests args = {
+		.size = sizeof(args), .identifiers = KB_STRING(identifiers), .count = room, .from = from};
+
+	if (ioctl(kb->control, KEXTBRIDGE_IOC_LOAD_REQUESTS, &args))
+		return -errno;
+	*total = args.total;
+	return args.count;
+}
+
+/* "Get All Load Requests": of drivers and of programs, each once, loaded or not. */
+TEST_F(bare, what_was_asked_for_is_remembered)
+{
+	static char all[5000][KEXTBRIDGE_IDENTIFIER_SIZE], part[2][KEXTBRIDGE_IDENTIFIER_SIZE];
+	uint32_t before, total;
+	char identifier[80];
+
+	ASSERT_GE(asked_loads(&self->kb, 0, all, 5000, &before), 0);
+	ASSERT_EQ(0, kb_unload_bench(&self->kb));
+	ASSERT_EQ(0, kb_load_afresh(&self->kb, ""));
+	EXPECT_EQ(0, asked_loads(&self->kb, 0, all, 5000, &total));
+	EXPECT_EQ(kOSKextReturnDeferred, kb_kpi_load(&self->kb, "com.example.z"));
+	EXPECT_EQ(kOSKextReturnDeferred, kb_load(self->kb.control, "com.example.a", 0));
+	EXPECT_EQ(0, kb_load(self->kb.control, "com.example.kbtest", 0));
+	EXPECT_EQ(kOSKextReturnDeferred, kb_kpi_load(&self->kb, "com.example.z"));
+	for (int i = 3; i < 40; i++) {
+		snprintf(identifier, sizeof(identifier), "com.example.%d", i);
+		EXPECT_EQ(kOSKextReturnDeferred, kb_load(self->kb.control, identifier, 0));
+	}
+	ASSERT_EQ(40, asked_loads(&self->kb, 0, all, 5000, &total));
+	EXPECT_EQ(40, total);
+	EXPECT_STREQ("com.example.z", all[0]);
+	EXPECT_STREQ("com.example.a", all[1]);
+	EXPECT_STREQ("com.example.kbtest", all[2]);
+	EXPECT_STREQ("com.example.39", all[39]);
+	ASSERT_EQ(2, asked_loads(&self->kb, 1, part, 2, &total));
+	EXPECT_STREQ("com.example.a", part[0]);
+	EXPECT_STREQ("com.example.kbtest", part[1]);
+	EXPECT_EQ(0, asked_loads(&self->kb, 40, part, 2, &total));
+	EXPECT_EQ(0, asked_loads(&self->kb, 0xffffffff, part, 2, &total));
+	/* One that no kext can have. */
+	memset(identifier, 'x', sizeof(identifier));
+	identifier[70] = 0;
+	EXPECT_EQ(kOSKextReturnDeferred, kb_kpi_load(&self->kb, identifier));
+	EXPECT_EQ(0, asked_loads(&self->kb, 40, part, 2, &total));
 }
 
 TEST_F(bare, T_104_load_that_nobody_fetches_keeps_nothing)
 {
-	ASSERT_EQ(0, unload_bench(&self->kb));
+	ASSERT_EQ(0, kb_unload_bench(&self->kb));
 	EXPECT_EQ(kOSKextReturnDeferred, kb_load(self->kb.control, "com.example.none", 0));
-	ASSERT_EQ(0, load_afresh(&self->kb, ""));
+	ASSERT_EQ(0, kb_load_afresh(&self->kb, ""));
 	NOTHING_TO_FETCH();
 }
 
@@ -199,8 +223,8 @@ TEST_F(bare, T_016_strict_cancel_without_a_value_is_on)
 {
 	uint32_t tag;
 
-	ASSERT_EQ(0, unload_bench(&self->kb));
-	ASSERT_EQ(0, load_afresh(&self->kb, "strict_cancel"));
+	ASSERT_EQ(0, kb_unload_bench(&self->kb));
+	ASSERT_EQ(0, kb_load_afresh(&self->kb, "strict_cancel"));
 	ASSERT_EQ(0, kb_insmod(A));
 	ASSERT_EQ(0, kb_insmod(B));
 	ASSERT_EQ(0, kb_request(&self->kb, A, "one", 42, &tag));
@@ -209,8 +233,8 @@ TEST_F(bare, T_016_strict_cancel_without_a_value_is_on)
 	/* Off again for the others. */
 	ASSERT_EQ(0, kb_teardown(&self->kb));
 	ASSERT_EQ(0, kb_setup(&self->kb, NULL));
-	ASSERT_EQ(0, unload_bench(&self->kb));
-	ASSERT_EQ(0, load_afresh(&self->kb, ""));
+	ASSERT_EQ(0, kb_unload_bench(&self->kb));
+	ASSERT_EQ(0, kb_load_afresh(&self->kb, ""));
 }
 
 TEST_F(kext, T_105_no_identifier)
@@ -349,7 +373,7 @@ TEST_F(bare, open_nodes_keep_kextbridge)
 	static const char *const nodes[] = {"/dev/kextbridge", "/dev/kextd"};
 	int fds[2];
 
-	ASSERT_EQ(0, unload_bench(&self->kb));
+	ASSERT_EQ(0, kb_unload_bench(&self->kb));
 	close(self->kb.control);
 	self->kb.control = -1;
 	for (int both = 0; both < 2; both++) {

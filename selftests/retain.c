@@ -3,6 +3,7 @@
 #include "kselftest_harness.h"
 
 #include "lib/fixture.h"
+#include "lib/power.h"
 
 #define DELAY_MS 500
 #define MS 1000000ull
@@ -331,6 +332,120 @@ TEST_F(bare, T_139_kext_stays_while_another_depends_on_it)
 	kb_serve_end(&server);
 }
 
+static int instances(struct kb *kb, const char *module, uint32_t op, uint32_t count)
+{
+	struct kbtest_call call = {.op = op, .load_tag = kb_tag(kb, module), .count = count};
+
+	return kb_call(kb, &call);
+}
+
+/* In C and in C++. */
+static const char *const classes[] = {A, "kbtest_cxx"};
+
+TEST_F(bare, T_137_instances_keep_their_kext)
+{
+	struct kextbridge_kext kext;
+
+	ASSERT_EQ(0, kb_daemon(&self->kb));
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(0, kb_insmod(classes[i]));
+		ASSERT_EQ(0, instances(&self->kb, classes[i], KBTEST_CREATE, 3));
+		ASSERT_TRUE(kb_kext(&self->kb, classes[i], &kext));
+		EXPECT_EQ(3, kext.instances);
+		EXPECT_EQ(kOSKextReturnInUse, kb_unload(self->kb.control, kext.load_tag, 0));
+		ASSERT_EQ(0, instances(&self->kb, classes[i], KBTEST_DESTROY, 2));
+		EXPECT_EQ(kOSKextReturnInUse, kb_unload(self->kb.control, kext.load_tag, 0));
+		ASSERT_TRUE(kb_kext(&self->kb, classes[i], &kext));
+		EXPECT_EQ(1, kext.instances);
+		EXPECT_EQ(KEXT_STATE_STARTED, kext.state);
+		ASSERT_EQ(0, instances(&self->kb, classes[i], KBTEST_DESTROY, 1));
+		EXPECT_EQ(0, kb_unload_served(&self->kb, classes[i])) TH_LOG("%s", classes[i]);
+		EXPECT_FALSE(kb_is_loaded(classes[i]));
+	}
+}
+
+TEST_F(bare, T_137_instances_keep_their_kext_from_leaving_by_itself)
+{
+	struct kbtest_event event;
+
+	ASSERT_EQ(0, kb_param_ms("autounload_delay_ms", 100));
+	ASSERT_EQ(0, kb_daemon(&self->kb));
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(0, kb_insmod(classes[i]));
+		ASSERT_EQ(0, instances(&self->kb, classes[i], KBTEST_CREATE, 1));
+		while (kb_event(&self->kb, 0, &event, 0))
+			;
+		ASSERT_EQ(0, retain_release(&self->kb, kb_tag(&self->kb, classes[i])));
+		NOTHING_TO_FETCH();
+		EXPECT_TRUE(kb_quiet(&self->kb, KBTEST_STOP, 500));
+		ASSERT_EQ(0, instances(&self->kb, classes[i], KBTEST_DESTROY, 1));
+		SERVE_UNLOAD(classes[i]);
+		EXPECT_FALSE(kb_is_loaded(classes[i]));
+	}
+}
+
+/* Exactly one scan leaves it alone, of those that would unload it. */
+TEST_F(kext, T_140_delay_autounload_skips_one_scan)
+{
+	struct kextbridge_kext kext;
+	struct kbtest_event stop;
+	uint64_t released;
+	uint32_t tag = kb_tag(&self->kb, A);
+
+	ASSERT_EQ(0, kb_param_ms("autounload_delay_ms", DELAY_MS));
+	ASSERT_EQ(0, kb_load(self->kb.control, ID_A, KEXTBRIDGE_LOAD_DELAY_AUTOUNLOAD));
+	ASSERT_TRUE(kb_kext(&self->kb, A, &kext));
+	EXPECT_EQ(KEXT_FLAG_DELAYED, kext.flags & KEXT_FLAG_DELAYED);
+	/* A scan that would not have unloaded it does not use the flag up. */
+	ASSERT_EQ(0, kb_kpi_retain(&self->kb, tag));
+	ASSERT_EQ(0, kb_insmod(B));
+	ASSERT_EQ(0, retain_release(&self->kb, kb_tag(&self->kb, B)));
+	SERVE_UNLOAD(B);
+	ASSERT_TRUE(kb_kext(&self->kb, A, &kext));
+	EXPECT_EQ(KEXT_FLAG_DELAYED, kext.flags & KEXT_FLAG_DELAYED);
+	while (kb_event(&self->kb, 0, &stop, 0))
+		;
+	released = kb_now_ns();
+	ASSERT_EQ(0, kb_kpi_release(&self->kb, tag));
+	SERVE_UNLOAD(A);
+	ASSERT_TRUE(kb_event(&self->kb, KBTEST_STOP, &stop, SOON_MS));
+	EXPECT_GE(stop.time_ns - released, 2 * DELAY_MS * MS);
+	EXPECT_LT(stop.time_ns - released, 3 * DELAY_MS * MS) TH_LOG("it took another scan");
+}
+
+/* One that the daemon has to load first. */
+TEST_F(bare, T_140_delay_autounload_of_a_kext_that_is_loaded_for_it)
+{
+	struct kextbridge_kext kext;
+	struct kb_record record;
+
+	ASSERT_EQ(0, kb_daemon(&self->kb));
+	EXPECT_EQ(kOSKextReturnDeferred, kb_load(self->kb.control, ID_A, KEXTBRIDGE_LOAD_DELAY_AUTOUNLOAD));
+	ASSERT_EQ(0, kb_fetch(self->kb.daemon, &record, SOON_MS));
+	ASSERT_EQ(KEXTD_LOAD, record.head.kind);
+	ASSERT_EQ(0, kb_insmod(A));
+	ASSERT_EQ(0, kb_reply(self->kb.daemon, record.head.id, 0));
+	ASSERT_TRUE(kb_kext(&self->kb, A, &kext));
+	EXPECT_EQ(KEXT_FLAG_DELAYED, kext.flags & KEXT_FLAG_DELAYED);
+}
+
+TEST_F(kext, T_140_list_postpones_a_scan)
+{
+	struct kextbridge_list list = {.size = sizeof(list), .flags = KEXTBRIDGE_LIST_DELAY_AUTOUNLOAD};
+	struct kbtest_event stop;
+	uint64_t released;
+
+	ASSERT_EQ(0, kb_param_ms("autounload_delay_ms", DELAY_MS));
+	released = kb_now_ns();
+	ASSERT_EQ(0, retain_release(&self->kb, kb_tag(&self->kb, A)));
+	kb_sleep_ms(DELAY_MS / 2);
+	ASSERT_EQ(0, ioctl(self->kb.control, KEXTBRIDGE_IOC_LIST, &list));
+	EXPECT_GE(list.total, 2);
+	SERVE_UNLOAD(A);
+	ASSERT_TRUE(kb_event(&self->kb, KBTEST_STOP, &stop, SOON_MS));
+	EXPECT_GE(stop.time_ns - released, 3 * DELAY_MS / 2 * MS);
+}
+
 TEST_F(kext, T_141_release_without_retain)
 {
 	uint32_t tag = kb_tag(&self->kb, A);
@@ -410,6 +525,49 @@ TEST_F(bare, T_145_stop_waits_for_the_thread_that_released)
 	ASSERT_TRUE(kb_event(&self->kb, KBTEST_STOP, &stop, SOON_MS));
 	EXPECT_GE(stop.time_ns, event.time_ns);
 	EXPECT_FALSE(kb_is_loaded(THREAD));
+}
+
+/* Suspended for longer than the delay, as far as to the freezer. */
+TEST_F(kext, T_147_suspend_cancels_the_scan)
+{
+	uint32_t tag = kb_tag(&self->kb, A);
+	struct kbtest_event event;
+	uint64_t resumed;
+
+	ASSERT_EQ(0, keep_freezing_possible(true));
+	ASSERT_EQ(0, put("/sys/power/pm_test", "freezer"));
+	ASSERT_EQ(0, put("/sys/module/suspend/parameters/pm_test_delay", "2"));
+	ASSERT_EQ(0, kb_param_ms("autounload_delay_ms", 1000));
+	ASSERT_EQ(0, retain_release(&self->kb, tag));
+	ASSERT_EQ(0, put("/sys/power/state", "freeze"));
+	resumed = kb_now_ns();
+	EXPECT_EQ(0, kb_retain(self->kb.control, tag)) TH_LOG("it has left, or is leaving");
+	ASSERT_EQ(0, kb_release(self->kb.control, tag));
+	SERVE_UNLOAD(A);
+	ASSERT_TRUE(kb_event(&self->kb, KBTEST_STOP, &event, SOON_MS));
+	EXPECT_GE(event.time_ns - resumed, 1000 * MS);
+	EXPECT_EQ(0, put("/sys/power/pm_test", "none"));
+	EXPECT_EQ(0, keep_freezing_possible(false));
+}
+
+/* Nothing is lost: without another release it waits for a full delay from then on. */
+TEST_F(kext, T_147_what_was_to_leave_leaves_after_a_suspend)
+{
+	struct kbtest_event event;
+	uint64_t resumed;
+
+	ASSERT_EQ(0, keep_freezing_possible(true));
+	ASSERT_EQ(0, put("/sys/power/pm_test", "freezer"));
+	ASSERT_EQ(0, put("/sys/module/suspend/parameters/pm_test_delay", "1"));
+	ASSERT_EQ(0, kb_param_ms("autounload_delay_ms", 700));
+	ASSERT_EQ(0, retain_release(&self->kb, kb_tag(&self->kb, A)));
+	ASSERT_EQ(0, put("/sys/power/state", "freeze"));
+	resumed = kb_now_ns();
+	SERVE_UNLOAD(A);
+	ASSERT_TRUE(kb_event(&self->kb, KBTEST_STOP, &event, SOON_MS));
+	EXPECT_GE(event.time_ns - resumed, 650 * MS);
+	EXPECT_EQ(0, put("/sys/power/pm_test", "none"));
+	EXPECT_EQ(0, keep_freezing_possible(false));
 }
 
 TEST_F(bare, T_148_without_a_daemon_the_scan_waits)

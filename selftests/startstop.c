@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Start and stop functions, and the requests that are pending meanwhile. */
+#include <sys/wait.h>
+
 #include "kselftest_harness.h"
 
 #include "lib/fixture.h"
@@ -359,6 +361,96 @@ TEST_F(kext, T_068_kext_that_could_not_be_deleted_starts_again)
 	EXPECT_EQ(KEXT_STATE_STARTED, after.state);
 	EXPECT_EQ(before.load_tag, after.load_tag);
 	EXPECT_EQ(1, after.module_refcount);
+}
+
+/* Stopped and started as programs ask for it: loaded all the while, with its load tag. */
+TEST_F(kext, T_068_stop_without_unload_then_start)
+{
+	struct kextbridge_kext before, after;
+	struct kbtest_event event;
+	uint32_t tag = kb_tag(&self->kb, A);
+
+	while (kb_event(&self->kb, 0, &event, 0))
+		;
+	ASSERT_TRUE(kb_kext(&self->kb, A, &before));
+	/* Neither needs a daemon. */
+	kb_daemon_leave(&self->kb);
+	ASSERT_EQ(0, kb_request(&self->kb, A, "pending", 5, NULL));
+	EXPECT_EQ(kOSKextReturnInUse,
+		  kb_unload(self->kb.control, tag, KEXTBRIDGE_UNLOAD_STOP_ONLY | KEXTBRIDGE_UNLOAD_IF_IDLE));
+	EXPECT_EQ(0, kb_unload(self->kb.control, tag, KEXTBRIDGE_UNLOAD_STOP_ONLY));
+	ASSERT_TRUE(kb_event(&self->kb, KBTEST_CALLBACK, &event, SOON_MS));
+	EXPECT_EQ(kOSKextReturnTimeout, event.result);
+	ASSERT_TRUE(kb_event(&self->kb, KBTEST_STOPPED, &event, SOON_MS));
+	ASSERT_TRUE(kb_kext(&self->kb, A, &after));
+	EXPECT_EQ(KEXT_STATE_LOADED, after.state);
+	EXPECT_EQ(before.load_tag, after.load_tag);
+	EXPECT_EQ(1, after.module_refcount);
+	EXPECT_EQ(EWOULDBLOCK, kb_rmmod(A));
+	EXPECT_EQ(0, kb_unload(self->kb.control, tag, KEXTBRIDGE_UNLOAD_STOP_ONLY)) TH_LOG("stopped already");
+	EXPECT_EQ(0, kb_load(self->kb.control, ID_A, KEXTBRIDGE_LOAD_WAIT));
+	ASSERT_TRUE(kb_event(&self->kb, KBTEST_START, &event, SOON_MS));
+	EXPECT_EQ(before.load_tag, event.load_tag);
+	ASSERT_TRUE(kb_kext(&self->kb, A, &after));
+	EXPECT_EQ(KEXT_STATE_STARTED, after.state);
+	EXPECT_EQ(before.load_tag, after.load_tag);
+	EXPECT_EQ(0, kb_request(&self->kb, A, "again", 6, NULL));
+	ASSERT_EQ(0, kb_daemon(&self->kb));
+}
+
+TEST_F(kext, T_068_stop_without_unload_is_refused_or_undone)
+{
+	struct kbtest_plan veto = {.kext = A, .stop_result = 5}, obey = {.kext = A};
+	struct kextbridge_status before, after;
+	struct kextbridge_kext kext;
+	uint32_t tag = kb_tag(&self->kb, A);
+
+	ASSERT_TRUE(kb_status(&self->kb, &before));
+	ASSERT_EQ(0, kb_plan(&self->kb, &veto));
+	EXPECT_EQ(kOSKextReturnStartStopError, kb_unload(self->kb.control, tag, KEXTBRIDGE_UNLOAD_STOP_ONLY));
+	ASSERT_TRUE(kb_kext(&self->kb, A, &kext));
+	EXPECT_EQ(KEXT_STATE_STARTED, kext.state);
+	ASSERT_EQ(0, kb_plan(&self->kb, &obey));
+	ASSERT_EQ(0, kb_kpi_retain(&self->kb, tag));
+	EXPECT_EQ(kOSKextReturnInUse, kb_unload(self->kb.control, tag, KEXTBRIDGE_UNLOAD_STOP_ONLY));
+	ASSERT_EQ(0, kb_kpi_release(&self->kb, tag));
+	EXPECT_EQ(0, kb_unload(self->kb.control, tag, KEXTBRIDGE_UNLOAD_STOP_ONLY));
+	ASSERT_TRUE(kb_status(&self->kb, &after));
+	EXPECT_EQ(before.unloads, after.unloads);
+	EXPECT_EQ(kOSKextReturnInvalidArgument, kb_request(&self->kb, A, "stopped", 1, NULL));
+	/* It can be unloaded as it is. */
+	EXPECT_EQ(0, kb_unload_served(&self->kb, A));
+	EXPECT_FALSE(kb_is_loaded(A));
+}
+
+/* A load that comes while it is being stopped starts it again. */
+TEST_F(kext, T_068_load_during_a_stop_without_unload)
+{
+	struct kbtest_plan slow = {.kext = A, .flags = KBTEST_STOP_WAIT};
+	struct kb_unload stop;
+	struct kextbridge_kext kext;
+	struct kbtest_event event;
+	pid_t pid;
+	int status;
+
+	ASSERT_EQ(0, kb_gates(&self->kb, 0));
+	ASSERT_EQ(0, kb_plan(&self->kb, &slow));
+	ASSERT_EQ(0, kb_unload_begin(&stop, &self->kb, A, KEXTBRIDGE_UNLOAD_STOP_ONLY));
+	ASSERT_TRUE(kb_event(&self->kb, KBTEST_STOP, &event, SOON_MS));
+	EXPECT_EQ(kOSKextReturnDeferred, kb_load(self->kb.control, ID_A, 0));
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid)
+		_exit(kb_load(self->kb.control, ID_A, KEXTBRIDGE_LOAD_WAIT) ? 1 : 0);
+	NOTHING_TO_FETCH();
+	ASSERT_EQ(0, kb_gates(&self->kb, KBTEST_GATE_STOP));
+	EXPECT_EQ(0, kb_unload_end(&stop));
+	ASSERT_TRUE(kb_event(&self->kb, KBTEST_STARTED, &event, SOON_MS));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	ASSERT_TRUE(kb_kext(&self->kb, A, &kext));
+	EXPECT_EQ(KEXT_STATE_STARTED, kext.state);
+	NOTHING_TO_FETCH();
 }
 
 TEST_F(kext, T_069_callbacks_overlap_neither_start_nor_stop)

@@ -215,6 +215,11 @@ int kb_param(const char *name, const char *value)
 	return write_param(name, value);
 }
 
+int kb_hook(const char *name, const char *value)
+{
+	return write_param(name, value);
+}
+
 int kb_param_ms(const char *name, unsigned int ms)
 {
 	char value[16];
@@ -265,11 +270,11 @@ static bool take_string(char *to, size_t room, const char **at, const char *end,
 	return strlen(to) + 1 == size;
 }
 
-int kb_fetch(int daemon, struct kb_record *record, int timeout_ms)
+static int fetch(int daemon, struct kb_record *record, int timeout_ms, uint32_t flags)
 {
 	static __thread uint64_t buffer[2048];
 	struct kextd_exchange args = {
-		.flags = KEXTD_EXCHANGE_NOWAIT,
+		.flags = KEXTD_EXCHANGE_NOWAIT | flags,
 		.max_requests = 1,
 		.requests = KB_STRING(buffer),
 		.requests_size = sizeof(buffer),
@@ -296,6 +301,16 @@ int kb_fetch(int daemon, struct kb_record *record, int timeout_ms)
 			 record->head.name_size))
 		return EBADMSG;
 	return 0;
+}
+
+int kb_fetch(int daemon, struct kb_record *record, int timeout_ms)
+{
+	return fetch(daemon, record, timeout_ms, 0);
+}
+
+int kb_fetch_any(int daemon, struct kb_record *record, int timeout_ms)
+{
+	return fetch(daemon, record, timeout_ms, KEXTD_EXCHANGE_NOTIFY);
 }
 
 int kb_reply_raw(int daemon, struct kextd_reply *reply)
@@ -749,6 +764,30 @@ int kb_setup(struct kb *kb, ...)
 	return err;
 }
 
+int kb_unload_bench(struct kb *kb)
+{
+	int err = kb_daemon(kb);
+
+	if (err)
+		return err;
+	close(kb->bench);
+	kb->bench = -1;
+	err = kb_unload_served(kb, "kbtest");
+	kb_daemon_leave(kb);
+	return err;
+}
+
+/* The tests' kexts are gone with the bench: nothing but the nodes keeps kextbridge. */
+int kb_load_afresh(struct kb *kb, const char *parameters)
+{
+	int err;
+
+	close(kb->control);
+	kb->control = -1;
+	err = kb_rmmod("kextbridge");
+	return err ?: kb_insmod_with("kextbridge", parameters) ?: kb_setup(kb, NULL) ?: kb_daemon(kb);
+}
+
 int kb_teardown(struct kb *kb)
 {
 	struct kextbridge_status status = {};
@@ -773,4 +812,51 @@ int kb_teardown(struct kb *kb)
 	close(kb->control);
 	close(kb->bench);
 	return err;
+}
+
+static int read_by(int bench, const char *name, struct kbtest_read *args)
+{
+	if (!args->identifier)
+		args->identifier = KB_STRING("com.example.resources");
+	args->name = KB_STRING(name);
+	args->result = 1;
+	return ioctl(bench, KBTEST_IOC_READ, args) ? errno : args->result;
+}
+
+int kb_read(struct kb *kb, const char *kext, const char *name, struct kbtest_read *args)
+{
+	snprintf(args->kext, sizeof(args->kext), "%s", kext);
+	return read_by(kb->bench, name, args);
+}
+
+static void *read_thread(void *arg)
+{
+	struct kb_reader *reader = arg;
+
+	reader->result = read_by(reader->bench, reader->name, &reader->args);
+	return NULL;
+}
+
+int kb_read_begin(struct kb_reader *reader, struct kb *kb, const char *kext, const char *name)
+{
+	reader->bench = kb->bench;
+	reader->name = name;
+	snprintf(reader->args.kext, sizeof(reader->args.kext), "%s", kext);
+	return pthread_create(&reader->thread, NULL, read_thread, reader);
+}
+
+int kb_read_end(struct kb_reader *reader)
+{
+	return pthread_join(reader->thread, NULL) ?: reader->result;
+}
+
+uint32_t kb_scope(struct kb *kb, uint32_t op, uint32_t number, struct kbtest_scope *args)
+{
+	struct kbtest_scope own;
+
+	args = args ?: &own;
+	args->op = op;
+	args->number = number;
+	args->count = 0xffffffff;
+	return ioctl(kb->bench, KBTEST_IOC_SCOPE, args) ? 0xffffffff : args->count;
 }

@@ -38,6 +38,10 @@ int kb_setup(struct kb *kb, ...);
 /* Opens /dev/kextd in kb->daemon. */
 int kb_daemon(struct kb *kb);
 void kb_daemon_leave(struct kb *kb);
+/* Unloads the bench: what is left is kextbridge, with the programs' node open. */
+int kb_unload_bench(struct kb *kb);
+/* After that: kextbridge is removed and loaded again, then as kb_setup() without kexts, and kb_daemon(). */
+int kb_load_afresh(struct kb *kb, const char *parameters);
 /* Everything back to how kb_setup() found it; 0 or an errno. Also after a failed kb_setup(). */
 int kb_teardown(struct kb *kb);
 
@@ -62,6 +66,8 @@ bool kb_is_loaded(const char *module);
 /* Changed until kb_teardown(). */
 int kb_param(const char *name, const char *value);
 int kb_param_ms(const char *name, unsigned int ms);
+/* A parameter of the test build that is not read back. */
+int kb_hook(const char *name, const char *value);
 const char *kb_program_dir(void);
 
 /* insmod on a thread: for a start function that waits. */
@@ -84,6 +90,8 @@ struct kb_record {
 int kb_open_daemon(void); /* a descriptor, or minus an errno */
 /* One record. 0, EAGAIN: none came in time, or another errno. */
 int kb_fetch(int daemon, struct kb_record *record, int timeout_ms);
+/* As kb_fetch(), by a daemon that wants notices, too. */
+int kb_fetch_any(int daemon, struct kb_record *record, int timeout_ms);
 /* The status of the reply. */
 int kb_reply(int daemon, uint64_t id, OSReturn result);
 int kb_reply_data(int daemon, uint64_t id, OSReturn result, const void *data, uint32_t length);
@@ -150,6 +158,21 @@ int kb_call(struct kb *kb, struct kbtest_call *args);
 int kb_kpi_load(struct kb *kb, const char *identifier);
 int kb_kpi_retain(struct kb *kb, uint32_t load_tag);
 int kb_kpi_release(struct kb *kb, uint32_t load_tag);
+
+/* All fields but `kext` and those of the result are the caller's. The OSReturn. */
+int kb_read(struct kb *kb, const char *kext, const char *name, struct kbtest_read *args);
+/* On a thread. */
+struct kb_reader {
+	pthread_t thread;
+	int bench;
+	const char *name;
+	struct kbtest_read args;
+	int result;
+};
+int kb_read_begin(struct kb_reader *reader, struct kb *kb, const char *kext, const char *name);
+int kb_read_end(struct kb_reader *reader);
+/* KBTEST_SCOPE_*; what it counts. */
+uint32_t kb_scope(struct kb *kb, uint32_t op, uint32_t number, struct kbtest_scope *args);
 
 uint32_t kb_crc32(const void *data, size_t length);
 

@@ -77,14 +77,17 @@ struct kbtest_wait {
 #define KBTEST_BYTE_OTHER 3
 
 /* What the callback does besides writing events, in this order. */
-#define KBTEST_DO_SLEEP 0x1u       /* for `ms` */
-#define KBTEST_DO_WAIT 0x2u        /* until the gate KBTEST_GATE_CALLBACK is open */
-#define KBTEST_DO_CANCEL_OWN 0x4u  /* cancels its own tag */
-#define KBTEST_DO_CANCEL 0x8u      /* cancels `other` */
-#define KBTEST_DO_REQUEST 0x10u    /* requests again, `chain` times one after the other */
-#define KBTEST_DO_MUTEX 0x20u      /* takes the mutex that KBTEST_HOLD_MUTEX holds */
-#define KBTEST_DO_ALLOC 0x40u      /* GFP_KERNEL allocations, and msleep */
-#define KBTEST_DO_CANCEL_ALL 0x80u /* cancels all of its kext; inner_tag: how many */
+#define KBTEST_DO_SLEEP 0x1u           /* for `ms` */
+#define KBTEST_DO_WAIT 0x2u            /* until the gate KBTEST_GATE_CALLBACK is open */
+#define KBTEST_DO_CANCEL_OWN 0x4u      /* cancels its own tag */
+#define KBTEST_DO_CANCEL 0x8u          /* cancels `other` */
+#define KBTEST_DO_REQUEST 0x10u        /* requests again, `chain` times one after the other */
+#define KBTEST_DO_MUTEX 0x20u          /* takes the mutex that KBTEST_HOLD_MUTEX holds */
+#define KBTEST_DO_ALLOC 0x40u          /* GFP_KERNEL allocations, and msleep */
+#define KBTEST_DO_CANCEL_ALL 0x80u     /* cancels all of its kext; inner_tag: how many */
+#define KBTEST_DO_CANCEL_SCOPE 0x2000u /* cancels the scope with number `other`; inner_tag: how many */
+#define KBTEST_DO_UNLOAD 0x4000u       /* unloads the kext with load tag `other` */
+#define KBTEST_DO_READ 0x8000u         /* reads the resource "inner" of its kext; inner_tag: how many bytes */
 
 #define KBTEST_NO_IDENTIFIER 0x100u /* NULL instead of the string */
 #define KBTEST_NO_NAME 0x200u
@@ -111,6 +114,39 @@ struct kbtest_request {
 	__u32 tag;     /* out: of the last request */
 	__s32 result;  /* out: of the first that failed, else Success */
 	__u64 took_ns; /* out: the longest call */
+	__u32 scope;   /* its number; 0: none */
+	__u32 reserved;
+};
+
+/* kextbridge_read_resource() of a kext, as kbtest_request. */
+struct kbtest_read {
+	char kext[KBTEST_NAME_SIZE];
+	__u64 identifier;
+	__u64 name;
+	__u64 data;  /* user address */
+	__u32 size;  /* room there */
+	__u32 flags; /* KBTEST_NO_IDENTIFIER, KBTEST_NO_NAME */
+	__u32 timeout_ms;
+	__u32 max_length;
+	__u32 scope;
+	__u32 length;   /* out */
+	__s32 result;   /* out */
+	__u32 has_data; /* out: the pointer was not NULL */
+};
+
+/* The bench's scopes, from 1 on. The last one is never made. */
+#define KBTEST_SCOPES 8
+
+#define KBTEST_SCOPE_INIT 1
+#define KBTEST_SCOPE_CANCEL 2
+#define KBTEST_SCOPE_ASK 3 /* whether it is cancelled: count */
+
+struct kbtest_scope {
+	__u32 op;
+	__u32 number;
+	__u32 count;    /* out: requests cancelled */
+	__u32 called;   /* out: how often it was told so */
+	__u64 contexts; /* out: the sum of their contexts */
 };
 
 #define KBTEST_CANCEL_NO_OUT 0x1u
@@ -133,6 +169,7 @@ struct kbtest_cancel {
 #define KBTEST_START_RETAIN 0x2u    /* retains itself */
 #define KBTEST_START_LOAD 0x4u      /* loads itself */
 #define KBTEST_START_INIT_TEXT 0x8u /* requests with a callback in .init.text */
+#define KBTEST_START_READ 0x100u    /* reads the resource "start" of its own bundle; inner_tag: how many bytes */
 #define KBTEST_STOP_WAIT 0x10u      /* until the gate KBTEST_GATE_STOP is open */
 #define KBTEST_STOP_REQUEST 0x20u
 #define KBTEST_STOP_RETAIN 0x40u
@@ -170,6 +207,10 @@ struct kbtest_kext_info {
 #define KBTEST_PAIRS 3  /* `count` times retain, release */
 #define KBTEST_LOAD 4   /* OSKextLoadKextWithIdentifier(identifier) */
 #define KBTEST_CYCLES 5 /* `count` times request, cancel, for the kext that has load_tag; tags must increase */
+#define KBTEST_CREATE 6 /* `count` instances of a class of the kext that has load_tag */
+#define KBTEST_DESTROY 7
+#define KBTEST_UNLOAD \
+	8 /* OSKextUnloadKextWithLoadTag(load_tag), by the kext with load tag first_tag, or by the bench */
 
 struct kbtest_call {
 	__u32 op;
@@ -212,5 +253,7 @@ struct kbtest_totals {
 #define KBTEST_IOC_CALL _IOWR(0xb7, 7, struct kbtest_call)
 #define KBTEST_IOC_COUNTS _IOW(0xb7, 8, struct kbtest_counts)
 #define KBTEST_IOC_TOTALS _IOR(0xb7, 9, struct kbtest_totals)
+#define KBTEST_IOC_READ _IOWR(0xb7, 10, struct kbtest_read)
+#define KBTEST_IOC_SCOPE _IOWR(0xb7, 11, struct kbtest_scope)
 
 #endif

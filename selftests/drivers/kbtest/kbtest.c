@@ -74,6 +74,8 @@ static DECLARE_WAIT_QUEUE_HEAD(event_wait);
 static u32 open_gates;
 static DECLARE_WAIT_QUEUE_HEAD(gate_wait);
 
+static struct kextbridge_scope scopes[KBTEST_SCOPES];
+
 static DEFINE_MUTEX(held_mutex); /* KBTEST_HOLD_MUTEX, KBTEST_DO_MUTEX */
 static atomic_t counts[KBTEST_COUNTS];
 
@@ -245,10 +247,17 @@ static OSKextRequestResourceCallback pick_callback(struct kbtest_entry *entry, u
 	return NULL;
 }
 
+/* NULL: number 0, or none of the bench's. */
+static struct kextbridge_scope *scope_of(u32 number)
+{
+	return number && number <= KBTEST_SCOPES ? &scopes[number - 1] : NULL;
+}
+
 static OSReturn request_one(struct kbtest_entry *entry, OSKextRequestResourceCallback callback, const char *identifier,
 			    const char *name, const struct kbtest_request *args, u64 context, u32 *tag)
 {
-	struct kextbridge_resource_options options = {.timeout_ms = args->timeout_ms, .max_length = args->max_length};
+	struct kextbridge_resource_options options = {
+		.timeout_ms = args->timeout_ms, .max_length = args->max_length, .scope = scope_of(args->scope)};
 	OSKextRequestTag *tag_out;
 	struct slot *slot = NULL;
 	OSReturn result;
@@ -267,7 +276,7 @@ static OSReturn request_one(struct kbtest_entry *entry, OSKextRequestResourceCal
 	}
 	if (args->flags & KBTEST_HOLD_MUTEX)
 		mutex_lock(&held_mutex);
-	if (args->timeout_ms || args->max_length)
+	if (args->timeout_ms || args->max_length || args->scope)
 		result = kextbridge_request_resource(identifier, name, callback, (void *)(unsigned long)context,
 						     tag_out, &options);
 	else
@@ -412,6 +421,84 @@ static long cancel(struct kbtest_cancel *args)
 	return err;
 }
 
+/* The kext stays what it is meanwhile: its stop function waits for us in leave(). */
+static OSReturn read_of(struct kbtest_kext *kext, const struct kbtest_read *args, const char *identifier,
+			const char *name, void **data, u32 *length)
+{
+	struct kextbridge_resource_options options = {
+		.timeout_ms = args->timeout_ms, .max_length = args->max_length, .scope = scope_of(args->scope)};
+	OSReturn result;
+
+	atomic64_inc(&totals.accepted);
+	result = kextbridge_read(kext->info, identifier, name, &options, data, length);
+	atomic64_inc(&totals.called_back);
+	return result;
+}
+
+static long read_resource(struct kbtest_read *args)
+{
+	struct kbtest_entry *entry = find_entry(args->kext);
+	void *data = (void *)1;
+	char *identifier, *name;
+	long err = 0;
+
+	if (!entry)
+		return -ENOENT;
+	identifier = get_string(args->flags & KBTEST_NO_IDENTIFIER ? 0 : args->identifier);
+	if (IS_ERR(identifier))
+		return PTR_ERR(identifier);
+	name = get_string(args->flags & KBTEST_NO_NAME ? 0 : args->name);
+	if (IS_ERR(name)) {
+		free_string(identifier);
+		return PTR_ERR(name);
+	}
+	down_read(&entry->alive);
+	if (entry->kext) {
+		args->result = read_of(entry->kext, args, identifier, name, &data, &args->length);
+		args->has_data = !!data;
+		if (data && copy_to_user(u64_to_user_ptr(args->data), data, min(args->size, args->length)))
+			err = -EFAULT;
+		kextbridge_free_resource(data);
+	} else {
+		err = -ESRCH;
+	}
+	up_read(&entry->alive);
+	free_string(identifier);
+	free_string(name);
+	return err;
+}
+
+static void add_to_scope(OSKextRequestTag tag, void *context, void *arg)
+{
+	struct kbtest_scope *args = arg;
+
+	args->contexts += (unsigned long)context;
+	args->called++;
+	note_cancel(tag);
+}
+
+static long scope_call(struct kbtest_scope *args)
+{
+	struct kextbridge_scope *scope = scope_of(args->number);
+
+	args->count = args->called = 0;
+	args->contexts = 0;
+	switch (args->op) {
+	case KBTEST_SCOPE_INIT:
+		if (args->number == KBTEST_SCOPES)
+			return -EINVAL;
+		kextbridge_scope_init(scope);
+		return 0;
+	case KBTEST_SCOPE_CANCEL:
+		args->count = kextbridge_scope_cancel(scope, add_to_scope, args);
+		return 0;
+	case KBTEST_SCOPE_ASK:
+		args->count = kextbridge_scope_is_cancelled(scope);
+		return 0;
+	}
+	return -EINVAL;
+}
+
 /* ---- what the kexts call */
 
 static void allocate_and_sleep(void)
@@ -432,6 +519,15 @@ static void request_next(struct kbtest_entry *entry, const struct slot *last, u6
 		request_one(entry, entry->log, "com.example.kbtest", "chain", &args, context, &event->inner_tag);
 }
 
+static OSReturn read_own(struct kbtest_kext *kext, const char *name, u32 *length)
+{
+	void *data;
+	OSReturn result = kextbridge_read(kext->info, kext->identifier, name, NULL, &data, length);
+
+	kextbridge_free_resource(data);
+	return result;
+}
+
 static void act(struct kbtest_kext *kext, const struct slot *slot, u64 context, struct kbtest_event *event)
 {
 	if (slot->flags & KBTEST_DO_SLEEP)
@@ -447,6 +543,12 @@ static void act(struct kbtest_kext *kext, const struct slot *slot, u64 context, 
 	}
 	if (slot->flags & KBTEST_DO_CANCEL_ALL)
 		event->inner_tag = kextbridge_cancel_requests(kext->info, count_cancel, NULL);
+	if (slot->flags & KBTEST_DO_CANCEL_SCOPE)
+		event->inner_tag = kextbridge_scope_cancel(scope_of(slot->other), count_cancel, NULL);
+	if (slot->flags & KBTEST_DO_UNLOAD)
+		event->inner_result = kextbridge_unload_kext(kext->info, slot->other);
+	if (slot->flags & KBTEST_DO_READ)
+		event->inner_result = read_own(kext, "inner", &event->inner_tag);
 	if ((slot->flags & KBTEST_DO_REQUEST) && slot->chain)
 		request_next(kext->entry, slot, context + 1, event);
 	if (slot->flags & KBTEST_DO_MUTEX) {
@@ -598,6 +700,8 @@ kern_return_t kbtest_start(struct kbtest_kext *kext, kmod_info_t *ki)
 		event.inner_result = OSKextRetainKextWithLoadTag(kext->load_tag);
 	if (plan.flags & KBTEST_START_LOAD)
 		event.inner_result = OSKextLoadKextWithIdentifier(kext->identifier);
+	if (plan.flags & KBTEST_START_READ)
+		event.inner_result = read_own(kext, "start", &event.inner_tag);
 	if (plan.flags & KBTEST_START_WAIT)
 		wait_gate(KBTEST_GATE_START);
 
@@ -725,6 +829,34 @@ static void retain_or_release(struct kbtest_call *args)
 	}
 }
 
+static void change_instances(struct kbtest_call *args)
+{
+	struct kbtest_entry *entry = entry_of(args->load_tag);
+
+	args->result = kOSKextReturnNotFound;
+	if (!entry)
+		return;
+	down_read(&entry->alive);
+	if (entry->kext && entry->kext->instance)
+		for (args->result = kOSReturnSuccess; args->done < args->count; args->done++)
+			entry->kext->instance(args->op == KBTEST_CREATE);
+	up_read(&entry->alive);
+}
+
+static void unload(struct kbtest_call *args)
+{
+	struct kbtest_entry *caller = entry_of(args->first_tag);
+
+	if (!caller) {
+		args->result = kextbridge_unload_kext(&kmod_info, args->load_tag);
+		return;
+	}
+	down_read(&caller->alive);
+	args->result = caller->kext ? kextbridge_unload_kext(caller->kext->info, args->load_tag) :
+				      kOSKextReturnNotFound;
+	up_read(&caller->alive);
+}
+
 static long call(struct kbtest_call *args)
 {
 	char *identifier;
@@ -739,6 +871,13 @@ static long call(struct kbtest_call *args)
 		return 0;
 	case KBTEST_CYCLES:
 		cycle(args);
+		return 0;
+	case KBTEST_CREATE:
+	case KBTEST_DESTROY:
+		change_instances(args);
+		return 0;
+	case KBTEST_UNLOAD:
+		unload(args);
 		return 0;
 	case KBTEST_LOAD:
 		identifier = get_string(args->identifier);
@@ -831,6 +970,8 @@ static long bench_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		struct kbtest_call call;
 		struct kbtest_counts counts;
 		struct kbtest_totals totals;
+		struct kbtest_read read;
+		struct kbtest_scope scope;
 	} args;
 	void __user *user = (void __user *)arg;
 	long err;
@@ -843,6 +984,7 @@ static long bench_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	case KBTEST_IOC_CANCEL:
 	case KBTEST_IOC_PLAN:
 	case KBTEST_IOC_KEXT:
+	case KBTEST_IOC_READ:
 		args.kext[KBTEST_NAME_SIZE - 1] = 0;
 	}
 	switch (cmd) {
@@ -869,6 +1011,12 @@ static long bench_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		break;
 	case KBTEST_IOC_CALL:
 		err = call(&args.call);
+		break;
+	case KBTEST_IOC_READ:
+		err = read_resource(&args.read);
+		break;
+	case KBTEST_IOC_SCOPE:
+		err = scope_call(&args.scope);
 		break;
 	case KBTEST_IOC_COUNTS:
 		err = take_counts(&args.counts);

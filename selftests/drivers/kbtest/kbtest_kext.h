@@ -27,6 +27,7 @@ struct kbtest_kext {
 	struct kbtest_entry *entry; /* kbtest's own */
 	/* As count, then releases its own kext and stays in the kext's text for a while; may be NULL. */
 	OSKextRequestResourceCallback release;
+	void (*instance)(bool lives); /* one more of its class, or one less; may be NULL */
 };
 
 /* The kext's start and stop functions return what these return. */

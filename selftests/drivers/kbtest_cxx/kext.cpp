@@ -1,9 +1,47 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The test kext once more, as a driver in C++ writes it.
+#include <kextbridge/instance.h>
+
 #include "../../lib/constants.h"
 #include "../kbtest/kbtest_kext.h"
 
 namespace {
+
+constinit kextbridge_class gadget_class = {"Gadget", 0, 0, nullptr};
+
+class Gadget : kextbridge::Instance<gadget_class> {
+      public:
+	int number = 0;
+};
+
+static_assert(sizeof(Gadget) == sizeof(int));
+
+// Objects without an allocator: where they may be.
+constexpr int kMaxGadgets = 8;
+alignas(Gadget) unsigned char gadgets[kMaxGadgets][sizeof(Gadget)];
+int gadget_count;
+
+struct Here {
+	void *memory;
+};
+
+} // namespace
+
+inline void *operator new(size_t, Here here) noexcept
+{
+	return here.memory;
+}
+
+namespace {
+
+// One test at a time.
+void instance(bool lives)
+{
+	if (lives && gadget_count < kMaxGadgets)
+		new (Here{gadgets[gadget_count++]}) Gadget;
+	else if (!lives && gadget_count)
+		reinterpret_cast<Gadget *>(gadgets[--gadget_count])->~Gadget();
+}
 
 class Driver {
       public:
@@ -25,8 +63,8 @@ class Driver {
 		kbtest_count(result, context);
 	}
 
-	kbtest_kext kext_ = {"kbtest_cxx", &kmod_info, log, count, nullptr, nullptr,
-			     nullptr,      0,          0,   0,     nullptr, nullptr};
+	kbtest_kext kext_ = {"kbtest_cxx", &kmod_info, log,     count, nullptr, nullptr, nullptr, 0, 0, 0,
+			     nullptr,      nullptr,    instance};
 };
 
 constinit Driver driver;

@@ -8,6 +8,8 @@
 #include <linux/moduleparam.h>
 #include <linux/sched.h>
 
+#include <kextbridge/instance.h>
+
 #include "../../lib/constants.h"
 #include "../kbtest/kbtest_kext.h"
 
@@ -74,6 +76,16 @@ static void release_callback(OSKextRequestTag tag, OSReturn result, const void *
 	WRITE_ONCE(returns, returns + 1);
 }
 
+static struct kextbridge_class widget = {"widget"};
+
+static void instance(bool lives)
+{
+	if (lives)
+		kextbridge_instance_created(&widget);
+	else
+		kextbridge_instance_destroyed(&widget);
+}
+
 static void __init init_callback(OSKextRequestTag tag, OSReturn result, const void *data, uint32_t length,
 				 void *context)
 {
@@ -87,6 +99,7 @@ static struct kbtest_kext self __refdata = {
 	.count = count_callback,
 	.init_text = init_callback,
 	.release = release_callback,
+	.instance = instance,
 };
 
 kern_return_t kext_start(struct kmod_info *ki, void *data);

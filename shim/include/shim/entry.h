@@ -36,6 +36,13 @@ void kextbridge_core_exit_c(void);
 void kextbridge_shutdown_c(void);
 void kextbridge_sleep_c(bool asleep);
 
+#ifdef KEXTBRIDGE_TEST
+/* CONTEXT: process. The test build's: the next tag (0: as it is), and how many more are taken. */
+void kextbridge_test_tags_c(u32 next, s32 more);
+/* As if the system had not gone down. */
+void kextbridge_test_no_shutdown_c(void);
+#endif
+
 /* CONTEXT: process, may sleep. A work item that shim_init_work or shim_init_delayed_work set up is due. */
 void kextbridge_work_c(struct work_struct *work);
 void kextbridge_delayed_work_c(struct delayed_work *work);
