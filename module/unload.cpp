@@ -158,11 +158,12 @@ void Kext::advance()
 	bool flushing;
 	bool wanted;
 	bool answered_already;
+	bool handed_over;
 	{
 		Guard guard(core.requests);
 
 		flushing = state == KextState::Flushing;
-		wanted = state == KextState::Loaded && !unload;
+		wanted = state == KextState::Loaded && !unload && load_waits_locked(*this);
 	}
 	if (wanted) {
 		start_for_loads();
@@ -176,10 +177,12 @@ void Kext::advance()
 		if (!unload || state != KextState::Stopped)
 			return;
 		answered_already = unload->state == State::Answered;
+		// Another unload may have begun between the queueing of this work and its run.
+		handed_over = unload->state == State::Fetched || unload->queue_node.linked();
 	}
 	if (answered_already)
 		conclude();
-	else
+	else if (!handed_over)
 		hand_over();
 }
 
