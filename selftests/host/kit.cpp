@@ -2,6 +2,7 @@
 #include "kit.hpp"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -172,6 +173,20 @@ OSReturn Kext::request(const char *name, OSKextRequestTag *tag, void *context, u
 	kextbridge_resource_options options = {.timeout_ms = timeout_ms, .max_length = max_length, .scope = nullptr};
 
 	return kextbridge_request_resource(info.name, name, callback(), context, tag, &options);
+}
+
+OSReturn Kext::request_under(kextbridge_scope *scope, void *context, OSKextRequestTag *tag, const char *name)
+{
+	kextbridge_resource_options options = {.timeout_ms = 0, .max_length = 0, .scope = scope};
+
+	return kextbridge_request_resource(info.name, name, callback(), context, tag, &options);
+}
+
+OSReturn Kext::read(void **data, u32 *length, const char *name, u32 timeout_ms, kextbridge_scope *scope)
+{
+	kextbridge_resource_options options = {.timeout_ms = timeout_ms, .max_length = 0, .scope = scope};
+
+	return kextbridge_read(&info, info.name, name, &options, data, length);
 }
 
 OSKextRequestTag Kext::must_request(const char *name, void *context, u32 timeout_ms)
@@ -390,7 +405,7 @@ std::vector<Record> Daemon::exchange(u32 count, u32 flags, long *error)
 	kextd_exchange args{};
 
 	args.size = sizeof(args);
-	args.flags = flags;
+	args.flags = flags | more_flags;
 	args.max_requests = count;
 	args.requests = fake::user(buffer.data());
 	args.requests_size = static_cast<u32>(buffer.size() * sizeof(u64));
@@ -646,12 +661,28 @@ Control::Outcome Control::unload(u32 tag, bool if_idle)
 	return tag_call(KEXTBRIDGE_IOC_UNLOAD, tag, if_idle ? KEXTBRIDGE_UNLOAD_IF_IDLE : 0);
 }
 
-Control::Outcome Control::load(const std::string &identifier, bool wait)
+std::vector<std::string> Control::asked_loads(u32 from, u32 room)
+{
+	std::vector<std::array<char, KEXTBRIDGE_IDENTIFIER_SIZE>> entries(room);
+	std::vector<std::string> identifiers;
+	kextbridge_load_requests args{};
+
+	args.size = sizeof(args);
+	args.identifiers = fake::user(entries.data());
+	args.count = room;
+	args.from = from;
+	EXPECT_EQ(ioctl(KEXTBRIDGE_IOC_LOAD_REQUESTS, &args), 0);
+	for (u32 i = 0; i < args.count; i++)
+		identifiers.emplace_back(entries[i].data());
+	return identifiers;
+}
+
+Control::Outcome Control::load(const std::string &identifier, bool wait, u32 more_flags)
 {
 	kextbridge_load args{};
 
 	args.size = sizeof(args);
-	args.flags = wait ? KEXTBRIDGE_LOAD_WAIT : 0;
+	args.flags = (wait ? KEXTBRIDGE_LOAD_WAIT : 0) | more_flags;
 	args.identifier = fake::user(identifier.data());
 	args.identifier_size = static_cast<u32>(identifier.size());
 	long err = ioctl(KEXTBRIDGE_IOC_LOAD, &args);

@@ -59,6 +59,11 @@ class Kext {
 	OSKextRequestTag must_request(const char *name = "resource", void *context = nullptr, u32 timeout_ms = 0);
 	OSReturn cancel(OSKextRequestTag tag, void **context = nullptr);
 	OSReturn cancel_nowait(OSKextRequestTag tag, void **context = nullptr);
+	OSReturn request_under(kextbridge_scope *scope, void *context = nullptr, OSKextRequestTag *tag = nullptr,
+			       const char *name = "resource");
+	// OWNERSHIP: *data is the caller's, to be freed with kextbridge_free_resource().
+	OSReturn read(void **data, u32 *length, const char *name = "resource", u32 timeout_ms = 0,
+		      kextbridge_scope *scope = nullptr);
 	u32 cancel_all(void (*cancelled)(OSKextRequestTag, void *, void *) = nullptr, void *arg = nullptr);
 	OSReturn retain() { return OSKextRetainKextWithLoadTag(tag()); }
 	OSReturn release() { return OSKextReleaseKextWithLoadTag(tag()); }
@@ -154,6 +159,7 @@ class Daemon {
 	unsigned int poll(fake::Poll *poll = nullptr);
 
 	::file file;
+	u32 more_flags = 0; // of each fetch
 
       private:
 	std::vector<Record> exchange(u32 count, u32 flags, long *error);
@@ -229,7 +235,9 @@ class Control {
 	Outcome retain(u32 tag) { return tag_call(KEXTBRIDGE_IOC_RETAIN, tag); }
 	Outcome release(u32 tag) { return tag_call(KEXTBRIDGE_IOC_RELEASE, tag); }
 	Outcome unload(u32 tag, bool if_idle = false);
-	Outcome load(const std::string &identifier, bool wait = false);
+	Outcome stop(u32 tag) { return tag_call(KEXTBRIDGE_IOC_UNLOAD, tag, KEXTBRIDGE_UNLOAD_STOP_ONLY); }
+	Outcome load(const std::string &identifier, bool wait = false, u32 more_flags = 0);
+	std::vector<std::string> asked_loads(u32 from = 0, u32 room = 64);
 	std::vector<kextbridge_kext> list(u32 from = 0, u32 room = 64, kextbridge_list *out = nullptr);
 	kextbridge_status status();
 	unsigned int poll(fake::Poll *poll = nullptr);
