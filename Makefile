@@ -49,6 +49,9 @@ modules:
 drivers: modules
 	@$(MAKE) --no-print-directory -C selftests/drivers/sample KEXTBRIDGE="$(CURDIR)" KDIR="$(KDIR)" \
 		OUT="$(CURDIR)/.build/$(release)/drivers/sample"
+	@$(MAKE) --no-print-directory -C selftests/drivers/sample_user KEXTBRIDGE="$(CURDIR)" KDIR="$(KDIR)" \
+		OUT="$(CURDIR)/.build/$(release)/drivers/sample_user" \
+		EXTRA_SYMVERS="$(CURDIR)/.build/$(release)/drivers/sample/Module.symvers"
 
 userspace:
 	@$(MAKE) --no-print-directory -C userspace

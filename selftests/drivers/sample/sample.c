@@ -4,6 +4,7 @@
  * parameter makes it act, so that a shell can tell it when:
  *   echo get:NAME > /sys/module/kext_sample/parameters/do      ask for a resource of our own bundle
  *   echo cancel:NAME > .../do                                  ask, and cancel at once
+ *   echo scope:NAME > .../do                                   ask three times under a scope, cancel the scope, ask again
  *   echo retain > .../do, echo release > .../do                keep us loaded, let us go
  * `log` holds what happened, one line per event.
  */
@@ -13,7 +14,9 @@
 #include <linux/mutex.h>
 #include <linux/string.h>
 
-#include <libkern/OSKextLib.h>
+#include <kextbridge/client.h>
+
+#include "sample.h"
 
 static DEFINE_MUTEX(log_lock);
 static char log_text[3000];
@@ -37,6 +40,32 @@ static void got_resource(OSKextRequestTag tag, OSReturn result, const void *data
 	     ~crc32_le(~0u, data, length), (unsigned long)context);
 }
 
+static void scope_cancelled(OSKextRequestTag tag, void *context, void *arg)
+{
+	note("scope cancelled tag=%u context=%lu\n", tag, (unsigned long)context);
+}
+
+static void use_scope(const char *name)
+{
+	struct kextbridge_scope scope;
+	struct kextbridge_resource_options under = {.scope = &scope};
+	OSKextRequestTag tag;
+	unsigned long i;
+	OSReturn result;
+	uint32_t count;
+
+	kextbridge_scope_init(&scope);
+	for (i = 10; i < 13; i++) {
+		result = kextbridge_request_resource(OSKextGetCurrentIdentifier(), name, got_resource, (void *)i, &tag,
+						     &under);
+		note("request %s tag=%u result=0x%08x\n", name, tag, result);
+	}
+	count = kextbridge_scope_cancel(&scope, scope_cancelled, NULL);
+	note("scope of %u requests cancelled\n", count);
+	result = kextbridge_request_resource(OSKextGetCurrentIdentifier(), name, got_resource, NULL, &tag, &under);
+	note("request under the cancelled scope result=0x%08x\n", result);
+}
+
 static int sample_do(const char *val, const struct kernel_param *kp)
 {
 	char command[80], *name;
@@ -55,6 +84,8 @@ static int sample_do(const char *val, const struct kernel_param *kp)
 		note("request %s tag=%u result=0x%08x\n", name, tag, result);
 		result = OSKextCancelRequest(tag, &context);
 		note("cancel tag=%u result=0x%08x context=%lu\n", tag, result, (unsigned long)context);
+	} else if (!strcmp(command, "scope") && name) {
+		use_scope(name);
 	} else if (!strcmp(command, "retain")) {
 		note("retain result=0x%08x\n", OSKextRetainKextWithLoadTag(OSKextGetCurrentLoadTag()));
 	} else if (!strcmp(command, "release")) {
@@ -67,7 +98,7 @@ static int sample_do(const char *val, const struct kernel_param *kp)
 
 static const struct kernel_param_ops do_ops = {.set = sample_do};
 module_param_cb(do, &do_ops, NULL, 0200);
-MODULE_PARM_DESC(do, "get:NAME, cancel:NAME, retain, release");
+MODULE_PARM_DESC(do, "get:NAME, cancel:NAME, scope:NAME, retain, release");
 
 static int sample_log(char *buffer, const struct kernel_param *kp)
 {
@@ -82,6 +113,12 @@ static int sample_log(char *buffer, const struct kernel_param *kp)
 static const struct kernel_param_ops log_ops = {.get = sample_log};
 module_param_cb(log, &log_ops, NULL, 0400);
 MODULE_PARM_DESC(log, "what happened, a line per event");
+
+OSKextLoadTag kext_sample_load_tag(void)
+{
+	return OSKextGetCurrentLoadTag();
+}
+EXPORT_SYMBOL_GPL(kext_sample_load_tag);
 
 static kern_return_t sample_start(struct kmod_info *ki, void *data)
 {
