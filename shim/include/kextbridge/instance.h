@@ -49,8 +49,8 @@ static inline void kextbridge_instance_destroyed(struct kextbridge_class *cls)
 namespace kextbridge {
 
 /*
- * Base of a class whose objects count: `static kextbridge_class stream_class = {"Stream"};
- * class Stream : kextbridge::Instance<stream_class> { ... };`. Takes no room in the object.
+ * Base of a class whose objects count, in an anonymous namespace: `constinit kextbridge_class stream_class = {"Stream", 0,
+ * 0, nullptr}; class Stream : kextbridge::Instance<stream_class> { ... };`. Takes no room in the object.
  */
 template <kextbridge_class &Class> class Instance {
       protected:
