@@ -171,13 +171,17 @@ bool asked_tag_known(int index)
 
 OSReturn request(int number, int index, u32 timeout_ms)
 {
+	return request_with(number, index, {.timeout_ms = timeout_ms, .max_length = 0, .scope = nullptr});
+}
+
+OSReturn request_with(int number, int index, const kextbridge_resource_options &options)
+{
 	Asked &request = asked[index];
 	static const char *const names[kAsked] = {"r0", "r1", "r2", "r3"};
 
 	request.name = names[index];
 	enter_text(number);
 	clear_dead_stack();
-	kextbridge_resource_options options = {.timeout_ms = timeout_ms, .max_length = 0, .scope = nullptr};
 	OSReturn result = kextbridge_request_resource(kexts[number].info.name, request.name, kCallbacks[number],
 						      &request, &request.tag, &options);
 

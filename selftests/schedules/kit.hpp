@@ -54,6 +54,7 @@ bool asked_tag_known(int index); // or never will be
 
 // Calls of a driver's thread, in the driver's code.
 OSReturn request(int kext, int index, u32 timeout_ms = 0);
+OSReturn request_with(int kext, int index, const kextbridge_resource_options &options);
 OSReturn cancel(int kext, int index, bool wait = true);
 
 struct Record {

@@ -37,6 +37,14 @@ void life_load_death();
 void life_request();
 void life_start();
 
+void scope_cancels();
+void scope_reads();
+void read_ends();
+void read_unload();
+void stop_load();
+void stop_unload();
+void stop_force();
+
 void program_cancel();
 void program_close();
 void program_poll();
