@@ -2,6 +2,7 @@
 #include "text.hpp"
 
 #include "base/once.hpp"
+#include "libkern/OSKextLib.h"
 #include "shim/entry.h"
 #include "uapi/kextbridge.h"
 #include "shim/enforce.h"
@@ -45,45 +46,9 @@ bool identifier_is_valid(const char *text, u32 size)
 	return true;
 }
 
-// Reads 1 to `digits` digits at *at; false when there is none or one more.
-static bool read_number(const char **at, u32 digits, u32 *value)
-{
-	u32 count = 0;
-
-	*value = 0;
-	while (**at >= '0' && **at <= '9') {
-		if (count++ == digits)
-			return false;
-		*value = *value * 10 + static_cast<u32>(**at - '0');
-		++*at;
-	}
-	return count > 0;
-}
-
 bool version_is_valid(const char *text, u32 size)
 {
-	const char *at = text;
-	u32 value;
-
-	if (text_length(text, size) == size)
-		return false;
-	for (u32 part = 0;; part++) {
-		if (!read_number(&at, 4, &value))
-			return false;
-		if (*at != '.' || part == 2)
-			break;
-		at++;
-	}
-	bool final = *at == 'f';
-
-	if (*at == 'd' || *at == 'a' || *at == 'b' || final) {
-		at++;
-		if (final && *at == 'c')
-			at++;
-		if (!read_number(&at, 3, &value) || value > 255 || (final && !value))
-			return false;
-	}
-	return !*at || *at == ' ' || (*at >= '\t' && *at <= '\r');
+	return text_length(text, size) < size && OSKextParseVersionString(text) >= 0;
 }
 
 } // namespace kextbridge

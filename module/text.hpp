@@ -13,8 +13,7 @@ u32 text_length(const char *text, u32 limit);
 bool text_equal(const char *a, const char *b);
 // An array of `size` bytes that holds 1 to size - 1 printable characters without blanks, quotes or slashes, and a NUL.
 bool identifier_is_valid(const char *text, u32 size);
-// N{1,4}[.N{1,4}[.N{1,4}]][stage L{1,3}], stage in d, a, b, f, fc, L at most 255, f0 and fc0 excluded; ends at a
-// blank or at the NUL, which must be within `size` bytes.
+// A text that OSKextParseVersionString() takes, in an array of `size` bytes that has its NUL, too.
 bool version_is_valid(const char *text, u32 size);
 
 } // namespace kextbridge

@@ -33,6 +33,27 @@ TEST_F(kext, T_160_load_tag_is_the_kexts_own)
 	EXPECT_NE(a.load_tag, b.load_tag);
 }
 
+TEST_F(kext, T_160_load_tag_for_identifier)
+{
+	static const char *const others[] = {ID_B, "com.example", "com.example.kbtest_aa", "", "__kernel", "0"};
+	char identifier[5000] = "";
+
+	EXPECT_EQ(kb_tag(&self->kb, A), kb_kpi_lookup(&self->kb, ID_A));
+	EXPECT_EQ(kb_tag(&self->kb, "kbtest"), kb_kpi_lookup(&self->kb, "com.example.kbtest"));
+	EXPECT_EQ(0, kb_kpi_lookup(&self->kb, "__kernel__"));
+	for (unsigned int i = 0; i < ARRAY_SIZE(others); i++) {
+		EXPECT_EQ(TAG_INVALID, kb_kpi_lookup(&self->kb, others[i])) TH_LOG("\"%s\"", others[i]);
+	}
+	memset(identifier, 'a', sizeof(identifier) - 1);
+	EXPECT_EQ(TAG_INVALID, kb_kpi_lookup(&self->kb, identifier));
+	EXPECT_EQ(TAG_INVALID, kb_kpi_lookup(&self->kb, NULL));
+	ASSERT_EQ(0, kb_insmod(B));
+	EXPECT_EQ(kb_tag(&self->kb, B), kb_kpi_lookup(&self->kb, ID_B));
+	EXPECT_EQ(0, kb_unload_served(&self->kb, B));
+	EXPECT_EQ(TAG_INVALID, kb_kpi_lookup(&self->kb, ID_B));
+	EXPECT_EQ(kb_tag(&self->kb, A), kb_kpi_lookup(&self->kb, ID_A));
+}
+
 TEST_F(kext, T_161_identifier_and_version)
 {
 	struct kextbridge_kext kext;
@@ -113,6 +134,50 @@ TEST_F(bare, T_163_versions)
 		ASSERT_EQ(EINVAL, kb_insmod_with(A, parameters)) TH_LOG("bad[%u]", i);
 		EXPECT_FALSE(kb_is_loaded(A));
 		EXPECT_EQ(TAG_INVALID, kb_tag(&self->kb, A));
+	}
+}
+
+/* Through the KPI of a kernel, with interrupts off. */
+TEST_F(bare, T_164_versions_have_numbers)
+{
+	static const struct version_vector vectors[] = {VERSION_VECTORS(VERSION_VECTOR)};
+	static const char *const bad[] = {NO_VERSIONS, ONLY_NO_NUMBERS};
+	static const long long numbers[] = {NO_VERSION_NUMBERS};
+	struct kbtest_version args;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(vectors); i++) {
+		args = (struct kbtest_version){
+			.text = KB_STRING(vectors[i].text), .number = vectors[i].number, .size = 20};
+		ASSERT_EQ(0, kb_version(&self->kb, &args));
+		EXPECT_EQ(vectors[i].number, args.parsed) TH_LOG("\"%s\"", vectors[i].text);
+		EXPECT_EQ(1, args.result);
+		EXPECT_STREQ(vectors[i].printed, args.printed);
+	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
+		args = (struct kbtest_version){.text = KB_STRING(bad[i]), .size = 20};
+		ASSERT_EQ(0, kb_version(&self->kb, &args));
+		EXPECT_EQ(-1, args.parsed) TH_LOG("\"%s\"", bad[i]);
+		EXPECT_STREQ("(missing)", args.printed);
+	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(numbers); i++) {
+		args = (struct kbtest_version){.number = numbers[i], .size = 20};
+		ASSERT_EQ(0, kb_version(&self->kb, &args));
+		EXPECT_EQ(-1, args.parsed) TH_LOG("NULL");
+		EXPECT_STREQ("(invalid)", args.printed) TH_LOG("%lld", numbers[i]);
+	}
+}
+
+TEST_F(bare, T_164_room_for_a_version)
+{
+	for (uint32_t size = 0; size <= 21; size++) {
+		struct kbtest_version args = {.number = 9999999999997255, .size = size};
+
+		memset(args.printed, '#', sizeof(args.printed));
+		ASSERT_EQ(0, kb_version(&self->kb, &args));
+		EXPECT_EQ(size >= 20, args.result) TH_LOG("%u bytes", size);
+		EXPECT_EQ(0, memcmp(args.printed, size >= 20 ? "9999.9999.9999f255" : "####################",
+				    size >= 20 ? 19 : 20));
+		EXPECT_EQ('#', args.printed[20]);
 	}
 }
 

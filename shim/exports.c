@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What drivers may link to. The functions are C++ (module/oskext.cpp, module/kext.cpp). */
+/* What drivers may link to. The functions are C++: module/. */
+#include <linux/cache.h>
 #include <linux/export.h>
 
 #include "kextbridge/client.h"
@@ -11,6 +12,9 @@ EXPORT_SYMBOL_GPL(OSKextRequestResource);
 EXPORT_SYMBOL_GPL(OSKextRetainKextWithLoadTag);
 EXPORT_SYMBOL_GPL(OSKextReleaseKextWithLoadTag);
 EXPORT_SYMBOL_GPL(OSKextLoadKextWithIdentifier);
+EXPORT_SYMBOL_GPL(OSKextGetLoadTagForIdentifier);
+EXPORT_SYMBOL_GPL(OSKextParseVersionString);
+EXPORT_SYMBOL_GPL(OSKextVersionGetString);
 EXPORT_SYMBOL_GPL(kextbridge_cancel_request);
 EXPORT_SYMBOL_GPL(kextbridge_unload_kext);
 EXPORT_SYMBOL_GPL(kextbridge_request_resource);

@@ -148,6 +148,30 @@ int make_driver_load(const struct call *call)
 	return bench_call(KBTEST_LOAD, 0, 0, call->op[0] % 32 ? any_text(call->op[1], true, identifier) : 0);
 }
 
+int make_driver_ask(const struct call *call)
+{
+	static char identifier[4097];
+	struct kbtest_version version = {
+		.text = call->op[0] % 32 ? any_text(call->op[1], call->op[0] % 2, identifier) : 0,
+		.number = (int64_t)((uint64_t)call->op[2] << 32 | call->op[3]) >> call->op[4] % 64,
+		.size = call->op[5] % 8 ? 20 : call->op[6] % 40,
+	};
+	uint32_t size = version.size;
+	int err;
+
+	if (call->op[7] % 2)
+		return bench_call(KBTEST_LOOKUP, 0, 0, version.text);
+	memset(version.printed, 0x5a, sizeof(version.printed));
+	err = call_ioctl(bench, KBTEST_IOC_VERSION, (uintptr_t)&version);
+	if (err)
+		return err;
+	if (version.result != (size >= 20 && size <= sizeof(version.printed)) || version.printed[20] != 0x5a ||
+	    (version.result && !memchr(version.printed, 0, 20)) || (!version.result && version.printed[0] != 0x5a))
+		failed("version %lld in %u bytes: %u, %.20s", (long long)version.number, size, version.result,
+		       version.printed);
+	return version.parsed < 0 ? EINVAL : 0;
+}
+
 /* What start and stop will do: mostly all is well. */
 int make_plan(const struct call *call)
 {

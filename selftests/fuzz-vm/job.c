@@ -71,6 +71,7 @@ const struct kind kinds[] = {
 	{"k-release", 40, make_driver_release, LIST(kOSKextReturnNotFound, kOSKextReturnInvalidArgument)},
 	{"k-load", 20, make_driver_load,
 	 LIST(kOSKextReturnInvalidArgument, kOSKextReturnDeferred, kOSKextReturnNoMemory)},
+	{"k-ask", 20, make_driver_ask, LIST(EINVAL)},
 	{"plan", 8, make_plan},
 	{"bench", 15, make_bench},
 	{"insmod", 40, make_insmod, LIST(EEXIST, EINVAL), .no_faults = true, .rarely = 2},

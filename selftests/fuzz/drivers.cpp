@@ -304,6 +304,38 @@ void Machine::kext_load_other()
 		wrong("a load of nothing");
 }
 
+void Machine::kext_ask()
+{
+	bool null;
+	std::unique_ptr<char[]> identifier = text(&null);
+	u32 tag = OSKextGetLoadTagForIdentifier(null ? nullptr : identifier.get());
+	bool known = false;
+
+	for (auto &kext : kexts_)
+		known = known ||
+			(kext->is_loaded() && kext->tag() == tag && !strcmp(kext->info.name, identifier.get()));
+	if (tag != kOSKextInvalidLoadTag && !known && (tag || strcmp(identifier.get(), kOSKextKernelIdentifier)))
+		wrong("the load tag of \"%s\": %u", identifier.get(), tag);
+
+	std::string form = in_.text(in_.byte());
+	OSKextVersion version = OSKextParseVersionString(form.c_str());
+	u32 size = in_.below(40);
+	std::unique_ptr<char[]> buffer(new char[size]);
+
+	if ((version > 0) != version_is_good(form.c_str(), form.size() + 1))
+		wrong("\"%s\" has the number %lld", form.c_str(), static_cast<long long>(version));
+	if (version <= 0)
+		version = static_cast<OSKextVersion>(in_.number());
+	if (OSKextVersionGetString(version, buffer.get(), size) != (size >= kOSKextVersionMaxLength))
+		wrong("%u bytes for a version", size);
+	if (size < kOSKextVersionMaxLength)
+		return;
+	OSKextVersion again = OSKextParseVersionString(buffer.get());
+
+	if (again != (buffer[0] == '(' ? -1 : version))
+		wrong("%lld is printed %s", static_cast<long long>(version), buffer.get());
+}
+
 void Machine::kext_behave()
 {
 	Behaviour &behaviour = behaviours_[in_.below(kKexts)];

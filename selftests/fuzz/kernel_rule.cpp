@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The kernel's own word on what a kext can be called.
 #include "text.cpp"
+#include "version.cpp"
 
 struct kextbridge_params kextbridge_params;
 

@@ -108,6 +108,7 @@ class Machine {
 	void kext_release();
 	void kext_load_other();
 	void kext_behave();
+	void kext_ask();
 	void fail_allocation();
 	void fail_copy();
 	void clock();

@@ -380,6 +380,8 @@ static void step(Machine &machine, Op op)
 		return machine.kext_load_other();
 	case Op::KextBehave:
 		return machine.kext_behave();
+	case Op::KextAsk:
+		return machine.kext_ask();
 	case Op::FailAllocation:
 		return machine.fail_allocation();
 	case Op::FailCopy:

@@ -42,6 +42,7 @@ enum class Op : uint8_t {
 	KextRelease,
 	KextLoadOther,
 	KextBehave,
+	KextAsk,
 	FailAllocation,
 	FailCopy,
 	Clock,

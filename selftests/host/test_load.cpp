@@ -28,6 +28,36 @@ TEST_F(Oskext, T_160_load_tags)
 	EXPECT_EQ(b.tag(), 2u);
 }
 
+TEST_F(Oskext, T_160_load_tag_for_identifier)
+{
+	Daemon daemon;
+	Kext a("com.example.a");
+	Kext b("com.example.b", KEXTBRIDGE_KEXT_PLAIN_RMMOD);
+
+	EXPECT_EQ(OSKextGetLoadTagForIdentifier("com.example.a"), kOSKextInvalidLoadTag);
+	a.start = [&] {
+		EXPECT_EQ(OSKextGetLoadTagForIdentifier("com.example.a"), a.info.id);
+		return KERN_SUCCESS;
+	};
+	ASSERT_EQ(a.insmod(), 0);
+	ASSERT_EQ(b.insmod(), 0);
+	EXPECT_EQ(OSKextGetLoadTagForIdentifier("com.example.a"), a.tag());
+	EXPECT_EQ(OSKextGetLoadTagForIdentifier("com.example.b"), b.tag());
+	EXPECT_EQ(OSKextGetLoadTagForIdentifier("__kernel__"), 0u);
+	for (const char *other :
+	     {"com.example", "com.example.", "com.example.aa", "com.example.A", "", "__kernel", "0"})
+		EXPECT_EQ(OSKextGetLoadTagForIdentifier(other), kOSKextInvalidLoadTag) << other;
+	EXPECT_EQ(OSKextGetLoadTagForIdentifier(std::string(5000, 'a').c_str()), kOSKextInvalidLoadTag);
+	EXPECT_EQ(OSKextGetLoadTagForIdentifier(nullptr), kOSKextInvalidLoadTag);
+	// Not loaded any more; the next time it is another one.
+	u32 before = b.tag();
+	ASSERT_EQ(b.rmmod(), 0);
+	EXPECT_EQ(OSKextGetLoadTagForIdentifier("com.example.b"), kOSKextInvalidLoadTag);
+	ASSERT_EQ(b.insmod(), 0);
+	EXPECT_EQ(OSKextGetLoadTagForIdentifier("com.example.b"), b.tag());
+	EXPECT_NE(b.tag(), before);
+}
+
 TEST_F(Oskext, T_162_identifiers)
 {
 	std::string longest(63, 'i');

@@ -54,6 +54,7 @@
 	X(sizeof(OSKextLoadTag), 4)                             \
 	X(sizeof(OSKextRequestTag), 4)                          \
 	X(sizeof(OSKextVersion), 8)                             \
+	X(sizeof(Boolean), 1)                                   \
 	X(sizeof(kmod_info_t), sizeof(void *) == 8 ? 196 : 168) \
 	X(sizeof(vm_size_t), sizeof(void *))                    \
 	X(sizeof(kOSKextKernelIdentifier), 11)

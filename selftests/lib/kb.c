@@ -636,6 +636,18 @@ int kb_kpi_release(struct kb *kb, uint32_t load_tag)
 	return kb_call(kb, &args);
 }
 
+uint32_t kb_kpi_lookup(struct kb *kb, const char *identifier)
+{
+	struct kbtest_call args = {.op = KBTEST_LOOKUP, .identifier = KB_STRING(identifier)};
+
+	return kb_call(kb, &args) ? 0xdeadbeef : args.first_tag;
+}
+
+int kb_version(struct kb *kb, struct kbtest_version *args)
+{
+	return call(kb->bench, KBTEST_IOC_VERSION, args);
+}
+
 uint32_t kb_crc32(const void *data, size_t length)
 {
 	static uint32_t table[256];

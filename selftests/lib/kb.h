@@ -158,6 +158,8 @@ int kb_call(struct kb *kb, struct kbtest_call *args);
 int kb_kpi_load(struct kb *kb, const char *identifier);
 int kb_kpi_retain(struct kb *kb, uint32_t load_tag);
 int kb_kpi_release(struct kb *kb, uint32_t load_tag);
+uint32_t kb_kpi_lookup(struct kb *kb, const char *identifier);
+int kb_version(struct kb *kb, struct kbtest_version *args);
 
 /* All fields but `kext` and those of the result are the caller's. The OSReturn. */
 int kb_read(struct kb *kb, const char *kext, const char *name, struct kbtest_read *args);

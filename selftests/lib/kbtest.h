@@ -211,6 +211,7 @@ struct kbtest_kext_info {
 #define KBTEST_DESTROY 7
 #define KBTEST_UNLOAD \
 	8 /* OSKextUnloadKextWithLoadTag(load_tag), by the kext with load tag first_tag, or by the bench */
+#define KBTEST_LOOKUP 9 /* first_tag: OSKextGetLoadTagForIdentifier(identifier), asked for under a spin lock */
 
 struct kbtest_call {
 	__u32 op;
@@ -219,9 +220,19 @@ struct kbtest_call {
 	__u32 count;
 	__u32 done;      /* out: how often it went well */
 	__s32 result;    /* out */
-	__u32 first_tag; /* out, KBTEST_CYCLES */
+	__u32 first_tag; /* out, KBTEST_CYCLES, KBTEST_LOOKUP */
 	__u32 last_tag;
 	__u32 reserved;
+};
+
+/* With interrupts off: OSKextParseVersionString(text), OSKextVersionGetString(number). */
+struct kbtest_version {
+	__u64 text;       /* user address; 0: NULL */
+	__s64 parsed;     /* out */
+	__s64 number;     /* in */
+	char printed[32]; /* in and out: the buffer */
+	__u32 size;       /* as it is said to be */
+	__u32 result;     /* out */
 };
 
 /* counts[] of KBTEST_COUNT callbacks: reads [from, from + count) and sets them to 0. */
@@ -255,5 +266,6 @@ struct kbtest_totals {
 #define KBTEST_IOC_TOTALS _IOR(0xb7, 9, struct kbtest_totals)
 #define KBTEST_IOC_READ _IOWR(0xb7, 10, struct kbtest_read)
 #define KBTEST_IOC_SCOPE _IOWR(0xb7, 11, struct kbtest_scope)
+#define KBTEST_IOC_VERSION _IOWR(0xb7, 12, struct kbtest_version)
 
 #endif

@@ -8,6 +8,7 @@
 #include <linux/crc32.h>
 #include <linux/delay.h>
 #include <linux/fs.h>
+#include <linux/irqflags.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
@@ -857,6 +858,17 @@ static void unload(struct kbtest_call *args)
 	up_read(&caller->alive);
 }
 
+static OSKextLoadTag lookup(const char *identifier)
+{
+	static DEFINE_SPINLOCK(lock);
+	OSKextLoadTag tag;
+
+	spin_lock(&lock);
+	tag = OSKextGetLoadTagForIdentifier(identifier);
+	spin_unlock(&lock);
+	return tag;
+}
+
 static long call(struct kbtest_call *args)
 {
 	char *identifier;
@@ -880,14 +892,34 @@ static long call(struct kbtest_call *args)
 		unload(args);
 		return 0;
 	case KBTEST_LOAD:
+	case KBTEST_LOOKUP:
 		identifier = get_string(args->identifier);
 		if (IS_ERR(identifier))
 			return PTR_ERR(identifier);
-		args->result = OSKextLoadKextWithIdentifier(identifier);
+		if (args->op == KBTEST_LOAD)
+			args->result = OSKextLoadKextWithIdentifier(identifier);
+		else
+			args->first_tag = lookup(identifier);
 		free_string(identifier);
 		return 0;
 	}
 	return -EINVAL;
+}
+
+static long version(struct kbtest_version *args)
+{
+	char *text = get_string(args->text);
+	unsigned long flags;
+
+	if (IS_ERR(text))
+		return PTR_ERR(text);
+	local_irq_save(flags);
+	args->parsed = OSKextParseVersionString(text);
+	args->result = args->size <= sizeof(args->printed) &&
+		       OSKextVersionGetString(args->number, args->printed, args->size);
+	local_irq_restore(flags);
+	free_string(text);
+	return 0;
 }
 
 /* ---- /dev/kbtest */
@@ -972,6 +1004,7 @@ static long bench_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		struct kbtest_totals totals;
 		struct kbtest_read read;
 		struct kbtest_scope scope;
+		struct kbtest_version version;
 	} args;
 	void __user *user = (void __user *)arg;
 	long err;
@@ -1017,6 +1050,9 @@ static long bench_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		break;
 	case KBTEST_IOC_SCOPE:
 		err = scope_call(&args.scope);
+		break;
+	case KBTEST_IOC_VERSION:
+		err = version(&args.version);
 		break;
 	case KBTEST_IOC_COUNTS:
 		err = take_counts(&args.counts);

@@ -4,7 +4,7 @@
  * assertions in selftests/assertions.txt that prove it.
  *
  * CONTEXT: every call may sleep (never from interrupt context, under a spin lock or in an RCU section),
- * except the three OSKextGetCurrent* calls, which run anywhere.
+ * except the three OSKextGetCurrent* calls, which run anywhere, and those that say otherwise.
  */
 #ifndef _LIBKERN_OSKEXTLIB_H
 #define _LIBKERN_OSKEXTLIB_H
@@ -158,6 +158,34 @@ static inline const char *OSKextGetCurrentVersionString(void)
 {
 	return kmod_info.version;
 }
+
+/* ---- other kexts, versions, weak symbols ---- */
+
+/*
+ * The load tag of the kext with this identifier: kOSKextInvalidLoadTag when it is not loaded or the string is NULL, 0 for
+ * kOSKextKernelIdentifier. It may leave at any moment; OSKextRetainKextWithLoadTag() says whether it still is there.
+ * CONTEXT: also under a driver's spin lock and in softirq, with interrupts on.
+ */
+OSKextLoadTag OSKextGetLoadTagForIdentifier(const char *kextIdentifier);
+
+typedef unsigned char Boolean;
+
+/*
+ * The number of a version, so that of two versions the later one has the larger number (1.0d9 < 1.0a1 < 1.0b1 < 1.0f1 <
+ * 1.0 < 1.0.1). Three numbers of at most four digits, of which the last one or two may be missing; then, before the
+ * release, a stage (d, a, b, and f or fc, which are the same) with a level of at most three digits, 0 to 255, from f on
+ * 1 to 255. White space or the NUL ends it. -1: NULL, empty, or anything else. Never 0.
+ * CONTEXT: any.
+ */
+OSKextVersion OSKextParseVersionString(const char *versionString);
+
+/*
+ * The text of a version: the minor number always, the revision unless it is 0, fc as f; "(missing)" for 0 and
+ * "(invalid)" for what OSKextParseVersionString() never gives. False, and nothing is written: the buffer is NULL or
+ * has less than kOSKextVersionMaxLength bytes.
+ * CONTEXT: any.
+ */
+Boolean OSKextVersionGetString(OSKextVersion aVersion, char *buffer, uint32_t bufferSize);
 
 #ifdef __cplusplus
 }
