@@ -396,4 +396,50 @@ TEST_F(bare, open_nodes_keep_kextbridge)
 	ASSERT_EQ(0, kb_setup(&self->kb, NULL));
 }
 
+/* In C and in C++. */
+TEST_F(bare, a_weak_symbol_is_resolved_if_its_kext_was_loaded_before)
+{
+	static const char *const askers[] = {"kbtest_weak", "kbtest_weak_cxx"};
+	struct kbtest_kext_info info = {};
+
+	ASSERT_EQ(0, kb_daemon(&self->kb));
+	for (unsigned int i = 0; i < ARRAY_SIZE(askers); i++) {
+		strcpy(info.kext, askers[i]);
+		ASSERT_EQ(0, kb_insmod(askers[i])) TH_LOG("%s", askers[i]);
+		ASSERT_EQ(0, ioctl(self->kb.bench, KBTEST_IOC_KEXT, &info));
+		EXPECT_EQ(1, info.present);
+		EXPECT_EQ(KBTEST_UNRESOLVED, info.base_load_tag);
+		/* Nor is what it does not have kept there for it. */
+		ASSERT_EQ(0, kb_insmod("kbtest_base"));
+		EXPECT_EQ(0, kb_unload_served(&self->kb, "kbtest_base"));
+		EXPECT_EQ(0, kb_unload_served(&self->kb, askers[i]));
+
+		ASSERT_EQ(0, kb_insmod("kbtest_base"));
+		ASSERT_EQ(0, kb_insmod(askers[i]));
+		ASSERT_EQ(0, ioctl(self->kb.bench, KBTEST_IOC_KEXT, &info));
+		EXPECT_EQ(kb_tag(&self->kb, "kbtest_base"), info.base_load_tag);
+		EXPECT_EQ(kOSKextReturnInUse, kb_unload(self->kb.control, kb_tag(&self->kb, "kbtest_base"), 0));
+		EXPECT_EQ(0, kb_unload_served(&self->kb, askers[i]));
+		EXPECT_EQ(0, kb_unload_served(&self->kb, "kbtest_base"));
+	}
+}
+
+/* One that was built without the Module.symvers of what it asks for. */
+TEST_F(bare, a_weak_symbol_without_its_version_is_refused_where_versions_are_compared)
+{
+	struct kbtest_kext_info info = {.kext = "kbtest_stray"};
+
+	ASSERT_EQ(0, kb_daemon(&self->kb));
+	ASSERT_EQ(0, kb_insmod("kbtest_stray"));
+	ASSERT_EQ(0, ioctl(self->kb.bench, KBTEST_IOC_KEXT, &info));
+	EXPECT_EQ(KBTEST_UNRESOLVED, info.base_load_tag);
+	EXPECT_EQ(0, kb_unload_served(&self->kb, "kbtest_stray"));
+	ASSERT_EQ(0, kb_insmod("kbtest_base"));
+	ASSERT_EQ(info.modversions ? EINVAL : 0, kb_insmod("kbtest_stray"));
+	if (info.modversions)
+		return;
+	ASSERT_EQ(0, ioctl(self->kb.bench, KBTEST_IOC_KEXT, &info));
+	EXPECT_EQ(kb_tag(&self->kb, "kbtest_base"), info.base_load_tag);
+}
+
 TEST_HARNESS_MAIN

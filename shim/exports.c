@@ -28,3 +28,7 @@ EXPORT_SYMBOL_GPL(kextbridge_scope_is_cancelled);
 EXPORT_SYMBOL_GPL(kextbridge_class_register);
 EXPORT_SYMBOL_GPL(kextbridge_kext_init);
 EXPORT_SYMBOL_GPL(kextbridge_kext_exit);
+
+/* Where the kernel's module loader leaves a weak symbol that nobody has. */
+const void *gOSKextUnresolved __ro_after_init;
+EXPORT_SYMBOL_GPL(gOSKextUnresolved);

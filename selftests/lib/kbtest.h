@@ -189,6 +189,8 @@ struct kbtest_plan {
 #define KBTEST_GATE_STOP 0x4u
 #define KBTEST_GATE_THREAD 0x8u
 
+#define KBTEST_UNRESOLVED 0xfffffffeu /* there is no such symbol, or the kext does not ask */
+
 /* As the kext's own OSKextGetCurrent*() calls gave them in its start function. */
 struct kbtest_kext_info {
 	char kext[KBTEST_NAME_SIZE]; /* in */
@@ -198,6 +200,8 @@ struct kbtest_kext_info {
 	__u32 atomic_load_tag; /* asked for with interrupts off */
 	__u32 present;         /* started and not stopped */
 	__u32 constants;       /* so many KPI constants were right, seen from the kext */
+	__u32 base_load_tag;   /* what the weak symbol of kbtest_base gave; KBTEST_UNRESOLVED */
+	__u32 modversions;     /* the kernel compares the versions of symbols */
 };
 
 /* ---- calls without a kext ------------------------------------------------------------------------------------ */

@@ -25,7 +25,7 @@
 #include "../../lib/kbtest.h"
 #include "kbtest_kext.h"
 
-#define MAX_ENTRIES 16
+#define MAX_ENTRIES 32
 #define MAX_SLOTS 4096
 #define MAX_EVENTS 16384
 #define MAX_STRING (1u << 20)
@@ -662,6 +662,7 @@ static void enter(struct kbtest_kext *kext, struct kbtest_entry *entry)
 	entry->info.load_tag = kext->load_tag;
 	entry->info.atomic_load_tag = kext->atomic_load_tag;
 	entry->info.constants = kext->constants;
+	entry->info.base_load_tag = kext->asks_base ? kext->base_load_tag : KBTEST_UNRESOLVED;
 	entry->info.present = 1;
 	up_write(&entry->alive);
 }
@@ -973,6 +974,7 @@ static long kext_info(struct kbtest_kext_info *args)
 	down_read(&entry->alive);
 	*args = entry->info;
 	up_read(&entry->alive);
+	args->modversions = IS_ENABLED(CONFIG_MODVERSIONS);
 	strscpy(args->kext, entry->name, sizeof(args->kext));
 	return 0;
 }

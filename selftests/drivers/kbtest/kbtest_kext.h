@@ -28,6 +28,8 @@ struct kbtest_kext {
 	/* As count, then releases its own kext and stays in the kext's text for a while; may be NULL. */
 	OSKextRequestResourceCallback release;
 	void (*instance)(bool lives); /* one more of its class, or one less; may be NULL */
+	uint32_t base_load_tag;       /* by a weak symbol of kbtest_base, if asks_base */
+	uint32_t asks_base;
 };
 
 /* The kext's start and stop functions return what these return. */

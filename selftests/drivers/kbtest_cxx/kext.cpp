@@ -5,6 +5,24 @@
 #include "../../lib/constants.h"
 #include "../kbtest/kbtest_kext.h"
 
+// As kbtest_weak_cxx it takes what kbtest_base has, if that is there.
+#ifdef KBTEST_WEAK
+extern "C" uint32_t kbtest_base_load_tag() __attribute__((weak));
+
+static void ask_base(kbtest_kext &kext)
+{
+	kext.asks_base = OSKextSymbolIsResolved(kbtest_base_load_tag);
+	if (kext.asks_base)
+		kext.base_load_tag = kbtest_base_load_tag();
+}
+#define NAME "kbtest_weak_cxx"
+#define DECLARE(...) KMOD_EXPLICIT_DECL(com.example.kbtest_weak_cxx, __VA_ARGS__)
+#else
+static void ask_base(kbtest_kext &) {}
+#define NAME "kbtest_cxx"
+#define DECLARE(...) KMOD_EXPLICIT_DECL(com.example.kbtest_cxx, __VA_ARGS__)
+#endif
+
 namespace {
 
 constinit kextbridge_class gadget_class = {"Gadget", 0, 0, nullptr};
@@ -51,6 +69,7 @@ class Driver {
 		kext_.version = OSKextGetCurrentVersionString();
 		kext_.load_tag = kext_.atomic_load_tag = OSKextGetCurrentLoadTag();
 		kext_.constants = kbtest_right_constants();
+		ask_base(kext_);
 		return kbtest_start(&kext_, ki);
 	}
 
@@ -63,8 +82,8 @@ class Driver {
 		kbtest_count(result, context);
 	}
 
-	kbtest_kext kext_ = {"kbtest_cxx", &kmod_info, log,     count, nullptr, nullptr, nullptr, 0, 0, 0,
-			     nullptr,      nullptr,    instance};
+	kbtest_kext kext_ = {NAME, &kmod_info, log,     count,   nullptr,  nullptr, nullptr, 0,
+			     0,    0,          nullptr, nullptr, instance, 0,       0};
 };
 
 constinit Driver driver;
@@ -86,4 +105,4 @@ kern_return_t stop(kmod_info_t *, void *)
 
 } // namespace
 
-KMOD_EXPLICIT_DECL(com.example.kbtest_cxx, "2.1.3", start, stop);
+DECLARE("2.1.3", start, stop);

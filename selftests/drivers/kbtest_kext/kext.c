@@ -44,8 +44,12 @@ static const struct kernel_param_ops without_end_ops = {.set = set_version_witho
 
 module_param_cb(version_without_end, &without_end_ops, NULL, 0);
 
-/* One of two kexts that depend on each other as modules do. */
+/* One of two kexts that depend on each other as modules do, or, KBTEST_WEAK, one that takes the other if it is there. */
+#ifdef KBTEST_WEAK
+uint32_t kbtest_base_load_tag(void) __attribute__((weak_import));
+#else
 uint32_t kbtest_base_load_tag(void);
+#endif
 #ifdef KBTEST_BASE
 uint32_t kbtest_base_load_tag(void)
 {
@@ -116,6 +120,11 @@ kern_return_t kext_start(struct kmod_info *ki, void *data)
 	local_irq_save(flags);
 	self.atomic_load_tag = OSKextGetCurrentLoadTag();
 	local_irq_restore(flags);
+#ifdef KBTEST_WEAK
+	self.asks_base = OSKextSymbolIsResolved(kbtest_base_load_tag);
+	if (self.asks_base)
+		self.base_load_tag = kbtest_base_load_tag();
+#endif
 #ifdef KBTEST_USER
 	/* What a function finds is its own kext's, whoever calls it. */
 	if (kbtest_base_load_tag() == self.load_tag)

@@ -187,6 +187,33 @@ OSKextVersion OSKextParseVersionString(const char *versionString);
  */
 Boolean OSKextVersionGetString(OSKextVersion aVersion, char *buffer, uint32_t bufferSize);
 
+/*
+ * Symbols that another kext may or may not have. Declare one with __attribute__((weak_import)), or with weak, which is
+ * the same, and ask before each use of it:
+ *
+ *	void other_kext_call(void) __attribute__((weak_import));
+ *
+ *	if (OSKextSymbolIsResolved(other_kext_call))
+ *		other_kext_call();
+ *
+ * It is resolved when the asking module is loaded, and never later: to the symbol if a module that exports it is there
+ * then, which cannot go from then on until the asking one does; else to address 0, for good. A call of it is
+ * then a crash.
+ *  - It links without the exporter's Module.symvers (EXTRA_SYMVERS), but build with it: where the kernel compares the
+ *    versions of symbols (CONFIG_MODVERSIONS), Debian's does not load a module that names none ("no symbol version")
+ *    when the exporter is there, nor one that names another.
+ *  - depmod takes a weak symbol for a dependency as any other: modprobe, and kextd with it, loads an exporter that is
+ *    installed first. insmod does not.
+ *  - An exporter that is being loaded or leaving just then is waited for or is an error of the load, not an unresolved
+ *    symbol; so is a namespace (EXPORT_SYMBOL_NS) that is not imported.
+ *  - Without the attribute the symbol is needed, and always resolved.
+ */
+#ifndef weak_import
+#define weak_import weak
+#endif
+extern const void *gOSKextUnresolved; /* NULL */
+#define OSKextSymbolIsResolved(weak_sym) ((const void *)&(weak_sym) != gOSKextUnresolved)
+
 #ifdef __cplusplus
 }
 #endif
