@@ -4,6 +4,7 @@
 
 #include "daemon.hpp"
 #include "in_flight.hpp"
+#include "kext_alloc.hpp"
 #include "load.hpp"
 #include "unload.hpp"
 #include "shim/enforce.h"
@@ -14,6 +15,7 @@ constinit Core core;
 
 static constinit lock_class_key requests_key = {};
 static constinit lock_class_key kexts_key = {};
+static constinit lock_class_key ranges_key = {};
 static constinit lock_class_key deadline_key = {};
 static constinit lock_class_key scan_key = {};
 static constinit lock_class_key done_key = {};
@@ -33,6 +35,7 @@ static int init_core() KEXTBRIDGE_UNCHECKED
 {
 	core.requests.init("kextbridge_requests", &requests_key);
 	core.kexts_by_tag.init("kextbridge_kexts", &kexts_key);
+	core.ranges.init("kextbridge_ranges", &ranges_key);
 	core.pending.init();
 	core.kexts.init();
 	core.loads.init();
@@ -72,6 +75,8 @@ static void exit_core() KEXTBRIDGE_UNCHECKED
 	core.texts.destroy();
 	core.requests.destroy();
 	core.kexts_by_tag.destroy();
+	free_forgotten_ranges();
+	core.ranges.destroy();
 }
 
 // The system goes down: the daemon is asked for nothing more, what it was not asked for yet ends, and it is told so.

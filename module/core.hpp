@@ -55,6 +55,10 @@ struct Core {
 	TextMap texts KEXTBRIDGE_GUARDED_BY(requests);
 	WaitQueue barrier; // a callback has returned
 
+	// kext_alloc.cpp
+	// LOCKING: its lock is taken alone.
+	Table ranges; // pages in each, by the number of the first
+
 	// unload.cpp
 	DelayedWork scan_work;
 	bool scan_armed KEXTBRIDGE_GUARDED_BY(requests) = false;

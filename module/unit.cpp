@@ -15,6 +15,7 @@
 #include "view.cpp"
 #include "load.cpp"
 #include "unload.cpp"
+#include "kext_alloc.cpp"
 #include "version.cpp"
 #include "text.cpp"
 #include "core.cpp"

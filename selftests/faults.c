@@ -9,6 +9,8 @@
 #include <sys/epoll.h>
 #include <sys/wait.h>
 
+#include <mach/kern_return.h>
+
 #include "lib/sweep.h"
 
 FIXTURE(faults)

@@ -45,3 +45,14 @@ void *shim_kzalloc(size_t size, unsigned int gfp)
 {
 	return kextbridge_test_allocated(kzalloc(size, (__force gfp_t)gfp));
 }
+
+void shim_vfree(const void *p)
+{
+	kextbridge_test_freed(p);
+	vfree(p);
+}
+
+void *shim___vmalloc(size_t size, unsigned int gfp)
+{
+	return kextbridge_test_allocated(__vmalloc(size, (__force gfp_t)gfp));
+}

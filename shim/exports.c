@@ -3,6 +3,7 @@
 #include <linux/cache.h>
 #include <linux/export.h>
 
+#include "kern/kext_alloc.h"
 #include "kextbridge/client.h"
 #include "kextbridge/instance.h"
 #include "kextbridge/kext.h"
@@ -15,6 +16,9 @@ EXPORT_SYMBOL_GPL(OSKextLoadKextWithIdentifier);
 EXPORT_SYMBOL_GPL(OSKextGetLoadTagForIdentifier);
 EXPORT_SYMBOL_GPL(OSKextParseVersionString);
 EXPORT_SYMBOL_GPL(OSKextVersionGetString);
+EXPORT_SYMBOL_GPL(kext_alloc_init);
+EXPORT_SYMBOL_GPL(kext_alloc);
+EXPORT_SYMBOL_GPL(kext_free);
 EXPORT_SYMBOL_GPL(kextbridge_cancel_request);
 EXPORT_SYMBOL_GPL(kextbridge_unload_kext);
 EXPORT_SYMBOL_GPL(kextbridge_request_resource);

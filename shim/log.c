@@ -18,6 +18,18 @@ void shim_pr_info(const char *fmt, ...)
 	va_end(args);
 }
 
+void shim_pr_warn(const char *fmt, ...)
+{
+	struct va_format vaf;
+	va_list args;
+
+	va_start(args, fmt);
+	vaf.fmt = fmt;
+	vaf.va = &args;
+	pr_warn("%pV\n", &vaf);
+	va_end(args);
+}
+
 void shim_pr_warn_ratelimited(const char *fmt, ...)
 {
 	struct va_format vaf;

@@ -47,6 +47,16 @@ void shim_xa_lock_bh(struct xarray *xa) __acquires(&xa->xa_lock)
 	xa_lock_bh(xa);
 }
 
+void *shim_xa_mk_value(unsigned long v)
+{
+	return xa_mk_value(v);
+}
+
+unsigned long shim_xa_to_value(const void *entry)
+{
+	return xa_to_value(entry);
+}
+
 void shim_xa_unlock_bh(struct xarray *xa) __releases(&xa->xa_lock)
 {
 	xa_unlock_bh(xa);

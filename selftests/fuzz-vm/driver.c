@@ -172,6 +172,43 @@ int make_driver_ask(const struct call *call)
 	return version.parsed < 0 ? EINVAL : 0;
 }
 
+/* So that few are lost when a job is killed, a call frees what it has got; others try to be faster. */
+int make_driver_memory(const struct call *call)
+{
+	static const uint64_t odd_sizes[] = {0,          UINT64_MAX, UINT64_MAX - 4094, UINT64_MAX - 4095,
+					     1ull << 63, 1ull << 47, 1ull << 41,        0x8000000000000ull};
+	const uint64_t size = often(call->op[0], 200) ? call->op[0] >> 8 & 0x1ffff : odd_sizes[pick(call->op[0], 8)];
+	const uint64_t wanted = call->op[1] % 2 ? any_wire_id(call->op[2]) << 12 | 0xffff800000000000ull :
+						  (uint64_t)call->op[2] << 32 | call->op[3];
+	struct kbtest_memory args = {
+		.op = call->op[4] % 16 ? KBTEST_ALLOC : KBTEST_ALLOC_NULL,
+		.addr = wanted,
+		.size = size,
+		.fixed = call->op[4] >> 8 & 3 ? 0 : call->op[3],
+	};
+	struct kbtest_memory other;
+	int err = call_ioctl(bench, KBTEST_IOC_MEMORY, (uintptr_t)&args), result = args.result;
+
+	if (err)
+		return err;
+	if (result ? args.addr != wanted : args.op == KBTEST_ALLOC && (args.addr & 4095 || !args.addr != !size))
+		failed("kext_alloc of %#llx bytes, fixed %u: result %d, address %#llx", (unsigned long long)size,
+		       args.fixed, result, (unsigned long long)args.addr);
+	/* An address that is no secret, and those around it, with sizes that are right or not. */
+	other = args;
+	other.op = KBTEST_FREE;
+	if (call->op[5] % 2) {
+		other.addr += call->op[6] % 4 ? 0 : (uint64_t)call->op[6] - 0x80000000u;
+		other.size += call->op[7] % 2 ? call->op[7] >> 8 : 0;
+		(void)call_ioctl(bench, KBTEST_IOC_MEMORY, (uintptr_t)&other);
+	}
+	if (!result && args.op == KBTEST_ALLOC) {
+		args.op = KBTEST_FREE;
+		(void)call_ioctl(bench, KBTEST_IOC_MEMORY, (uintptr_t)&args);
+	}
+	return result;
+}
+
 /* What start and stop will do: mostly all is well. */
 int make_plan(const struct call *call)
 {

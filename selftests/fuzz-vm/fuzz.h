@@ -210,6 +210,7 @@ int make_driver_retain(const struct call *call);
 int make_driver_release(const struct call *call);
 int make_driver_load(const struct call *call);
 int make_driver_ask(const struct call *call);
+int make_driver_memory(const struct call *call);
 int make_plan(const struct call *call);
 int make_bench(const struct call *call);
 int make_insmod(const struct call *call);

@@ -72,6 +72,8 @@ const struct kind kinds[] = {
 	{"k-load", 20, make_driver_load,
 	 LIST(kOSKextReturnInvalidArgument, kOSKextReturnDeferred, kOSKextReturnNoMemory)},
 	{"k-ask", 20, make_driver_ask, LIST(EINVAL)},
+	/* The numbers of KERN_INVALID_ADDRESS, NO_SPACE, INVALID_ARGUMENT, RESOURCE_SHORTAGE. */
+	{"k-memory", 30, make_driver_memory, LIST(1, 3, 4, 6)},
 	{"plan", 8, make_plan},
 	{"bench", 15, make_bench},
 	{"insmod", 40, make_insmod, LIST(EEXIST, EINVAL), .no_faults = true, .rarely = 2},

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <regex>
+#include <utility>
+
+#include "kern/kext_alloc.h"
 
 #include "machine.hpp"
 
@@ -334,6 +337,63 @@ void Machine::kext_ask()
 
 	if (again != (buffer[0] == '(' ? -1 : version))
 		wrong("%lld is printed %s", static_cast<long long>(version), buffer.get());
+}
+
+void Machine::kext_allocate()
+{
+	u64 size = in_.number();
+	u32 how = in_.byte();
+	vm_offset_t addr = in_.number();
+	vm_offset_t before = addr;
+
+	// What the fake would have to fill takes its time.
+	if (size > 1 << 20 && size < 1ull << 33)
+		size >>= 12;
+	u64 whole = (size + 4095) / 4096 * 4096;
+
+	if (how & 1) {
+		// One of those that there are, mostly; or with something else of it.
+		auto range = ranges_.lower_bound(before);
+
+		if (range == ranges_.end())
+			range = ranges_.begin();
+		if (range != ranges_.end() && how & 2) {
+			addr = range->first + (how & 4 ? 1 : 0);
+			size = how & 8 ? size : range->second - how / 16;
+		}
+		whole = (size + 4095) / 4096 * 4096;
+		range = ranges_.find(addr);
+		bool right = range != ranges_.end() && range->second == whole && size;
+		u64 bytes = fake::allocated_bytes();
+
+		kext_free(addr, size);
+		if (fake::allocated_bytes() != bytes - (right ? whole : 0))
+			wrong("kext_free of %llu bytes at 0x%llx", static_cast<unsigned long long>(size),
+			      static_cast<unsigned long long>(addr));
+		if (right)
+			ranges_.erase(range);
+		return;
+	}
+	bool fixed = how & 2 && how & 4;
+	kern_return_t result = kext_alloc(how >= 0xf8 ? nullptr : &addr, size, fixed);
+	kern_return_t expected = how >= 0xf8                      ? KERN_INVALID_ARGUMENT :
+				 !size                            ? KERN_SUCCESS :
+				 !whole                           ? KERN_NO_SPACE :
+				 !fixed                           ? KERN_SUCCESS :
+				 before % 4096 || !(before >> 63) ? KERN_INVALID_ADDRESS :
+								    KERN_NO_SPACE;
+	bool short_of_memory = size > 1ull << 32 || injected();
+
+	if (result != expected && !(expected == KERN_SUCCESS && result == KERN_RESOURCE_SHORTAGE && short_of_memory))
+		wrong("kext_alloc of %llu bytes: %d", static_cast<unsigned long long>(size), result);
+	if (result ? addr != before : !addr != !size)
+		wrong("kext_alloc: %d, and the address is 0x%llx", result, static_cast<unsigned long long>(addr));
+	if (result || !size)
+		return;
+	for (u64 i = 0; i < whole; i++)
+		if (std::exchange(reinterpret_cast<unsigned char *>(addr)[i], 0xa5))
+			wrong("kext_alloc: byte %llu is not zero", static_cast<unsigned long long>(i));
+	ranges_[addr] = whole;
 }
 
 void Machine::kext_behave()

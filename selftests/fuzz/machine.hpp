@@ -109,6 +109,7 @@ class Machine {
 	void kext_load_other();
 	void kext_behave();
 	void kext_ask();
+	void kext_allocate();
 	void fail_allocation();
 	void fail_copy();
 	void clock();
@@ -157,7 +158,8 @@ class Machine {
 	std::vector<u32> tags_; // all that requests were given
 	std::vector<u64> ids_;  // all that were fetched
 	std::vector<int> fds_;
-	bool injected_ = false; // since a failure was asked for, calls may fail for no reason of their own
+	std::map<u64, u64> ranges_; // of kext_alloc: their sizes, rounded up
+	bool injected_ = false;     // since a failure was asked for, calls may fail for no reason of their own
 };
 
 } // namespace fuzz

@@ -382,6 +382,8 @@ static void step(Machine &machine, Op op)
 		return machine.kext_behave();
 	case Op::KextAsk:
 		return machine.kext_ask();
+	case Op::KextAllocate:
+		return machine.kext_allocate();
 	case Op::FailAllocation:
 		return machine.fail_allocation();
 	case Op::FailCopy:

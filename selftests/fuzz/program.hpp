@@ -43,6 +43,7 @@ enum class Op : uint8_t {
 	KextLoadOther,
 	KextBehave,
 	KextAsk,
+	KextAllocate,
 	FailAllocation,
 	FailCopy,
 	Clock,

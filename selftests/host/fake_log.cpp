@@ -37,6 +37,15 @@ extern "C" void shim_pr_info(const char *format, ...)
 	va_end(arguments);
 }
 
+extern "C" void shim_pr_warn(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	fake::log_line(format, arguments);
+	va_end(arguments);
+}
+
 extern "C" void shim_pr_warn_ratelimited(const char *format, ...)
 {
 	va_list arguments;

@@ -62,6 +62,63 @@ void *allocate(size_t size, unsigned int gfp, bool zero, bool vmalloc)
 	return header + 1;
 }
 
+// In front of the pages of __vmalloc().
+struct Area {
+	void *memory;
+	size_t memory_size;
+	size_t size;
+	unsigned int magic;
+};
+constexpr size_t kPage = 1ul << SHIM_PAGE_SHIFT;
+
+void *allocate_pages(size_t size, unsigned int gfp)
+{
+	if (!size)
+		fake::bug("WARNING: __vmalloc of 0 bytes");
+	size = (size + kPage - 1) & ~(kPage - 1);
+	fake::may_sleep("__vmalloc");
+	fake::point(fake::Point::Allocation, nullptr);
+	fake::counters.made.fetch_add(1, std::memory_order_relaxed);
+	if (fake::allocation_fails())
+		return nullptr;
+	if (size > (1ull << 32)) {
+		if (!(gfp & SHIM_GFP_NOWARN))
+			fake::bug("vmalloc error: size %zu, exceeds total pages", size);
+		return nullptr;
+	}
+	size_t memory_size = size + 2 * kPage;
+	char *memory = static_cast<char *>(fake::obtain(memory_size));
+
+	if (!memory)
+		return nullptr;
+	char *pages = memory + 2 * kPage - reinterpret_cast<unsigned long>(memory) % kPage;
+	Area *area = reinterpret_cast<Area *>(pages) - 1;
+
+	*area = {memory, memory_size, size, kAllocated};
+	memset(pages, gfp & SHIM_GFP_ZERO ? 0 : 0x5a, size);
+	fake::counters.allocations.fetch_add(1, std::memory_order_relaxed);
+	fake::counters.bytes.fetch_add(static_cast<long>(size), std::memory_order_relaxed);
+	return pages;
+}
+
+void release_pages(const void *p)
+{
+	if (!p)
+		return;
+	fake::may_sleep("vfree");
+	if (reinterpret_cast<unsigned long>(p) % kPage)
+		fake::bug("WARNING: vfree of a bad address, %p", p);
+	Area *area = const_cast<Area *>(static_cast<const Area *>(p) - 1);
+
+	if (area->magic != kAllocated)
+		fake::bug("WARNING: vfree of a nonexistent vm area, %p", p);
+	fake::check_nothing_active(p, area->size);
+	area->magic = kFreed;
+	fake::counters.allocations.fetch_sub(1, std::memory_order_relaxed);
+	fake::counters.bytes.fetch_sub(static_cast<long>(area->size), std::memory_order_relaxed);
+	fake::give_back(area->memory, area->memory_size);
+}
+
 void release(const void *p, bool vfree, bool rcu = false)
 {
 	if (!p)
@@ -96,6 +153,16 @@ extern "C" void *shim_kvzalloc(size_t size, unsigned int gfp)
 extern "C" void *shim_kvmalloc(size_t size, unsigned int gfp)
 {
 	return allocate(size, gfp, false, true);
+}
+
+extern "C" void *shim___vmalloc(size_t size, unsigned int gfp)
+{
+	return allocate_pages(size, gfp);
+}
+
+extern "C" void shim_vfree(const void *p)
+{
+	release_pages(p);
 }
 
 extern "C" void shim_kfree(const void *p)
@@ -165,4 +232,21 @@ extern "C" bool shim_kref_put(struct kref *kref, void (*last)(struct kref *kref)
 	fake::counters.krefs.fetch_sub(1, std::memory_order_relaxed);
 	last(kref);
 	return true;
+}
+
+// ---- numbers as entries of an xarray
+
+// Shifted, with the lowest bit set: no pointer.
+extern "C" void *shim_xa_mk_value(unsigned long v)
+{
+	if (static_cast<long>(v) < 0)
+		fake::bug("xa_mk_value of %lu", v);
+	return reinterpret_cast<void *>(v << 1 | 1);
+}
+
+extern "C" unsigned long shim_xa_to_value(const void *entry)
+{
+	if (!(reinterpret_cast<unsigned long>(entry) & 1))
+		fake::bug("xa_to_value of %p, which is none", entry);
+	return reinterpret_cast<unsigned long>(entry) >> 1;
 }

@@ -44,7 +44,12 @@
 	X(kOSKextRequestTagInvalid, 0xffffffffu)                \
 	X(kOSKextVersionMaxLength, 20)                          \
 	X(KERN_SUCCESS, 0)                                      \
+	X(KERN_INVALID_ADDRESS, 1)                              \
+	X(KERN_NO_SPACE, 3)                                     \
+	X(KERN_INVALID_ARGUMENT, 4)                             \
 	X(KERN_FAILURE, 5)                                      \
+	X(KERN_RESOURCE_SHORTAGE, 6)                            \
+	X(KERN_NOT_SUPPORTED, 46)                               \
 	X(KMOD_RETURN_SUCCESS, 0)                               \
 	X(KMOD_RETURN_FAILURE, 5)                               \
 	X(KMOD_MAX_NAME, 64)                                    \
@@ -55,6 +60,7 @@
 	X(sizeof(OSKextRequestTag), 4)                          \
 	X(sizeof(OSKextVersion), 8)                             \
 	X(sizeof(Boolean), 1)                                   \
+	X(sizeof(boolean_t), 4)                                 \
 	X(sizeof(kmod_info_t), sizeof(void *) == 8 ? 196 : 168) \
 	X(sizeof(vm_size_t), sizeof(void *))                    \
 	X(sizeof(kOSKextKernelIdentifier), 11)

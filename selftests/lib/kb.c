@@ -648,6 +648,13 @@ int kb_version(struct kb *kb, struct kbtest_version *args)
 	return call(kb->bench, KBTEST_IOC_VERSION, args);
 }
 
+int kb_memory(struct kb *kb, struct kbtest_memory *args)
+{
+	int err = call(kb->bench, KBTEST_IOC_MEMORY, args);
+
+	return err ? -err : args->result;
+}
+
 uint32_t kb_crc32(const void *data, size_t length)
 {
 	static uint32_t table[256];

@@ -160,6 +160,7 @@ int kb_kpi_retain(struct kb *kb, uint32_t load_tag);
 int kb_kpi_release(struct kb *kb, uint32_t load_tag);
 uint32_t kb_kpi_lookup(struct kb *kb, const char *identifier);
 int kb_version(struct kb *kb, struct kbtest_version *args);
+int kb_memory(struct kb *kb, struct kbtest_memory *args); /* a kern_return_t, or minus an errno */
 
 /* All fields but `kext` and those of the result are the caller's. The OSReturn. */
 int kb_read(struct kb *kb, const char *kext, const char *name, struct kbtest_read *args);

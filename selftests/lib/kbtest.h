@@ -239,6 +239,27 @@ struct kbtest_version {
 	__u32 result;     /* out */
 };
 
+#define KBTEST_ALLOC 1      /* kext_alloc(addr, size, fixed) */
+#define KBTEST_ALLOC_NULL 2 /* with addr NULL */
+#define KBTEST_FREE 3       /* kext_free(addr, size) */
+/* With KBTEST_ALLOC: looks at all bytes and fills them with something. The caller knows that nobody frees them. */
+#define KBTEST_TOUCH 0x1u
+
+#define KBTEST_MEMORY_ZEROED 0x1u
+#define KBTEST_MEMORY_EXECUTABLE 0x2u
+#define KBTEST_MEMORY_READ_ONLY 0x4u
+
+struct kbtest_memory {
+	__u64 addr; /* in and out */
+	__u64 size;
+	__u32 op;
+	__u32 fixed;
+	__u32 flags;
+	__s32 result; /* out: a kern_return_t */
+	__u32 found;  /* out, with KBTEST_TOUCH: KBTEST_MEMORY_* */
+	__u32 reserved;
+};
+
 /* counts[] of KBTEST_COUNT callbacks: reads [from, from + count) and sets them to 0. */
 #define KBTEST_COUNTS 4096
 struct kbtest_counts {
@@ -271,5 +292,6 @@ struct kbtest_totals {
 #define KBTEST_IOC_READ _IOWR(0xb7, 10, struct kbtest_read)
 #define KBTEST_IOC_SCOPE _IOWR(0xb7, 11, struct kbtest_scope)
 #define KBTEST_IOC_VERSION _IOWR(0xb7, 12, struct kbtest_version)
+#define KBTEST_IOC_MEMORY _IOWR(0xb7, 13, struct kbtest_memory)
 
 #endif

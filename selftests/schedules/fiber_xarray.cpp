@@ -20,7 +20,7 @@ struct Xarray {
 	Entry entries[16]; // in the order of their indices
 };
 
-Xarray arrays[2];
+Xarray arrays[3];
 bool allocates_always;
 char zero_entry; // XA_ZERO_ENTRY: reserved, not there for a look-up
 

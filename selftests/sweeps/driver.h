@@ -138,6 +138,47 @@ static void prepare_kpi_load(struct __test_metadata *_metadata, struct sweep *s)
 	prepare_kpi_call(s, KBTEST_LOAD);
 }
 
+static struct kbtest_memory kpi_memory;
+
+static void prepare_kpi_alloc(__attribute__((unused)) struct __test_metadata *_metadata,
+			      __attribute__((unused)) struct sweep *s)
+{
+	kpi_memory = (struct kbtest_memory){.op = KBTEST_ALLOC, .addr = NOT_WRITTEN, .size = 10000, .result = -1};
+}
+
+static int call_kpi_memory(struct sweep *s)
+{
+	return ioctl(s->kb.bench, KBTEST_IOC_MEMORY, &kpi_memory) ? errno : 0;
+}
+
+/* All of it or nothing: the books say whether something is left. */
+static void check_kpi_alloc(struct __test_metadata *_metadata, struct sweep *s)
+{
+	bool made = !s->err && !kpi_memory.result;
+
+	EXPECT_TRUE(s->err || made || (s->hit && kpi_memory.result == KERN_RESOURCE_SHORTAGE));
+	EXPECT_EQ(made, kpi_memory.addr != NOT_WRITTEN);
+	if (made) {
+		kpi_memory.op = KBTEST_FREE;
+		EXPECT_EQ(0, call_kpi_memory(s));
+	}
+}
+
+static void prepare_kpi_free(struct __test_metadata *_metadata, struct sweep *s)
+{
+	prepare_kpi_alloc(_metadata, s);
+	ASSERT_EQ(0, call_kpi_memory(s));
+	ASSERT_EQ(KERN_SUCCESS, kpi_memory.result);
+	kpi_memory.op = KBTEST_FREE;
+}
+
+/* Freed by the call or, where the bench has not come so far, now. */
+static void check_kpi_free(struct __test_metadata *_metadata, struct sweep *s)
+{
+	if (s->err)
+		EXPECT_EQ(0, call_kpi_memory(s));
+}
+
 static int call_kpi(struct sweep *s)
 {
 	int err = ioctl(s->kb.bench, KBTEST_IOC_CALL, &kpi_call) ? errno : 0;
@@ -159,6 +200,8 @@ TEST_F_TIMEOUT(files, driver, 600)
 		{"driver cancels all", prepare_kpi_cancel_all, call_kpi_cancel, check_kpi_cancel_all, .least = 2},
 		{"driver retains", prepare_kpi_retain, call_kpi, check_retains, .least = 2},
 		{"driver releases", prepare_kpi_release, call_kpi, check_retains, .least = 2},
+		{"driver allocates pages", prepare_kpi_alloc, call_kpi_memory, check_kpi_alloc, .least = 5},
+		{"driver frees pages", prepare_kpi_free, call_kpi_memory, check_kpi_free, .least = 2},
 		{"driver loads", prepare_kpi_load, call_kpi, check_load, .least = 5},
 	};
 

@@ -10,6 +10,7 @@
 #include <linux/fs.h>
 #include <linux/irqflags.h>
 #include <linux/miscdevice.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/random.h>
@@ -20,6 +21,8 @@
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 #include <linux/wait.h>
+
+#include <kern/kext_alloc.h>
 
 #include "../../lib/constants.h"
 #include "../../lib/kbtest.h"
@@ -923,6 +926,47 @@ static long version(struct kbtest_version *args)
 	return 0;
 }
 
+static u32 touch(unsigned long addr, size_t size)
+{
+	unsigned int level;
+	pte_t *pte = lookup_address(addr, &level);
+	u32 found = 0;
+
+	if (!memchr_inv((void *)addr, 0, PAGE_ALIGN(size)))
+		found |= KBTEST_MEMORY_ZEROED;
+	if (!pte || pte_exec(*pte))
+		found |= KBTEST_MEMORY_EXECUTABLE;
+	if (!pte || !pte_write(*pte))
+		found |= KBTEST_MEMORY_READ_ONLY;
+	else
+		memset((void *)addr, 0xa5, PAGE_ALIGN(size));
+	return found;
+}
+
+static long memory(struct kbtest_memory *args)
+{
+	vm_offset_t addr = args->addr;
+
+	args->result = 0;
+	args->found = 0;
+	switch (args->op) {
+	case KBTEST_ALLOC:
+		kext_alloc_init();
+		args->result = kext_alloc(&addr, args->size, args->fixed);
+		args->addr = addr;
+		if (!args->result && args->size && (args->flags & KBTEST_TOUCH))
+			args->found = touch(addr, args->size);
+		return 0;
+	case KBTEST_ALLOC_NULL:
+		args->result = kext_alloc(NULL, args->size, args->fixed);
+		return 0;
+	case KBTEST_FREE:
+		kext_free(addr, args->size);
+		return 0;
+	}
+	return -EINVAL;
+}
+
 /* ---- /dev/kbtest */
 
 static void reset(void)
@@ -1007,6 +1051,7 @@ static long bench_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		struct kbtest_read read;
 		struct kbtest_scope scope;
 		struct kbtest_version version;
+		struct kbtest_memory memory;
 	} args;
 	void __user *user = (void __user *)arg;
 	long err;
@@ -1056,6 +1101,9 @@ static long bench_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	case KBTEST_IOC_VERSION:
 		err = version(&args.version);
 		break;
+	case KBTEST_IOC_MEMORY:
+		err = memory(&args.memory);
+		break;
 	case KBTEST_IOC_COUNTS:
 		err = take_counts(&args.counts);
 		break;
@@ -1066,8 +1114,11 @@ static long bench_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	default:
 		return -ENOTTY;
 	}
-	if (!err && (_IOC_DIR(cmd) & _IOC_READ) && copy_to_user(user, &args, _IOC_SIZE(cmd)))
+	if (!err && (_IOC_DIR(cmd) & _IOC_READ) && copy_to_user(user, &args, _IOC_SIZE(cmd))) {
 		err = -EFAULT;
+		if (cmd == KBTEST_IOC_MEMORY && args.memory.op == KBTEST_ALLOC && !args.memory.result)
+			kext_free(args.memory.addr, args.memory.size); /* nobody else knows it */
+	}
 	return err;
 }
 

@@ -30,6 +30,9 @@ void shim_kfree(const void *p);
 void shim_kvfree(const void *p) SHIM_SLEEPS;
 /* Later, after a grace period. CONTEXT: also under a spin lock. The first SHIM_RCU_HEAD_SIZE bytes of p are used. */
 void shim_kvfree_rcu(void *p);
+/* Zeroed only with SHIM_GFP_ZERO. */
+void *shim___vmalloc(size_t size, unsigned int gfp) SHIM_SLEEPS;
+void shim_vfree(const void *p) SHIM_SLEEPS;
 
 /* ---- cred.c ---- */
 bool shim_capable(int cap);
@@ -56,6 +59,7 @@ bool shim_kref_put(struct kref *kref, void (*release)(struct kref *kref));
 
 /* ---- log.c: one line each, with the module's name in front ---- */
 __attribute__((format(printf, 1, 2))) void shim_pr_info(const char *fmt, ...);
+__attribute__((format(printf, 1, 2))) void shim_pr_warn(const char *fmt, ...);
 __attribute__((format(printf, 1, 2))) void shim_pr_warn_ratelimited(const char *fmt, ...);
 
 /* ---- module.c ---- */
@@ -141,6 +145,9 @@ void *shim_xa_find(struct xarray *xa, unsigned long *index, unsigned long max);
 int shim___xa_insert(struct xarray *xa, unsigned long index, void *entry, unsigned int gfp);
 void *shim___xa_store(struct xarray *xa, unsigned long index, void *entry, unsigned int gfp);
 void *shim___xa_erase(struct xarray *xa, unsigned long index);
+/* An entry that is a number, at most LONG_MAX. */
+void *shim_xa_mk_value(unsigned long v);
+unsigned long shim_xa_to_value(const void *entry);
 
 /* ---- trace.c: one tracepoint each, off unless somebody looks ---- */
 void shim_trace_submit(u32 tag, u32 load_tag, u32 kind, const char *identifier, const char *name);
