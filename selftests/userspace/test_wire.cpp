@@ -52,6 +52,7 @@ TEST(Wire, T_090_NumbersOfAllCalls)
 	EXPECT_EQ(KEXTBRIDGE_IOC_RELEASE, 0xc010b616u);
 	EXPECT_EQ(KEXTBRIDGE_IOC_UNLOAD, 0xc010b617u);
 	EXPECT_EQ(KEXTBRIDGE_IOC_LOAD, 0xc018b618u);
+	EXPECT_EQ(KEXTBRIDGE_IOC_LOAD_REQUESTS, 0xc020b619u);
 }
 
 TEST(Wire, T_090_ValuesOfAllConstants)
@@ -64,6 +65,9 @@ TEST(Wire, T_090_ValuesOfAllConstants)
 	EXPECT_EQ(KEXTD_LOAD, 2);
 	EXPECT_EQ(KEXTD_UNLOAD, 3);
 	EXPECT_EQ(KEXTD_CANCEL, 4);
+	EXPECT_EQ(KEXTD_LOADED, 5);
+	EXPECT_EQ(KEXTD_UNLOADED, 6);
+	EXPECT_EQ(KEXTD_EXIT, 7);
 	EXPECT_EQ(KEXTD_REPLY_RESULT, 1u);
 	EXPECT_EQ(KEXTD_REPLY_DATA, 2u);
 	EXPECT_EQ(KEXTD_REPLY_FD, 4u);
@@ -77,13 +81,18 @@ TEST(Wire, T_090_ValuesOfAllConstants)
 	EXPECT_EQ(KEXT_FLAG_AUTOUNLOAD, 1u);
 	EXPECT_EQ(KEXT_FLAG_PLAIN_RMMOD, 2u);
 	EXPECT_EQ(KEXT_FLAG_IN_CALLBACK, 4u);
+	EXPECT_EQ(KEXT_FLAG_DELAYED, 8u);
+	EXPECT_EQ(KEXTBRIDGE_LIST_DELAY_AUTOUNLOAD, 1u);
 	EXPECT_EQ(KEXTBRIDGE_STATUS_DAEMON, 1u);
+	EXPECT_EQ(KEXTBRIDGE_STATUS_SHUTDOWN, 2u);
 	EXPECT_EQ(KEXTBRIDGE_REQUEST_HOLD, 1u);
 	EXPECT_EQ(KEXTBRIDGE_RESULT_NOWAIT, 1u);
 	EXPECT_EQ(KEXTBRIDGE_RESULT_RELEASE, 2u);
 	EXPECT_EQ(KEXTBRIDGE_RESULT_CANCELLED, 1u);
 	EXPECT_EQ(KEXTBRIDGE_UNLOAD_IF_IDLE, 1u);
+	EXPECT_EQ(KEXTBRIDGE_UNLOAD_STOP_ONLY, 2u);
 	EXPECT_EQ(KEXTBRIDGE_LOAD_WAIT, 1u);
+	EXPECT_EQ(KEXTBRIDGE_LOAD_DELAY_AUTOUNLOAD, 2u);
 }
 
 TEST(Wire, T_090_PlacesOfAllFields)
@@ -107,14 +116,20 @@ TEST(Wire, T_090_PlacesOfAllFields)
 	expect_layout({FIELD(kextbridge_kext, load_tag, 0), FIELD(kextbridge_kext, state, 4),
 		       FIELD(kextbridge_kext, retains, 8), FIELD(kextbridge_kext, module_refcount, 12),
 		       FIELD(kextbridge_kext, pending, 16), FIELD(kextbridge_kext, flags, 20),
-		       FIELD(kextbridge_kext, reserved, 24), FIELD(kextbridge_kext, identifier, 32),
-		       FIELD(kextbridge_kext, version, 96), FIELD(kextbridge_kext, module, 160)},
+		       FIELD(kextbridge_kext, instances, 24), FIELD(kextbridge_kext, refused, 28),
+		       FIELD(kextbridge_kext, identifier, 32), FIELD(kextbridge_kext, version, 96),
+		       FIELD(kextbridge_kext, module, 160)},
 		      sizeof(kextbridge_kext), 216);
 	expect_layout({FIELD(kextbridge_list, size, 0), FIELD(kextbridge_list, flags, 4),
 		       FIELD(kextbridge_list, kexts, 8), FIELD(kextbridge_list, count, 16),
 		       FIELD(kextbridge_list, total, 20), FIELD(kextbridge_list, from, 24),
 		       FIELD(kextbridge_list, reserved, 28)},
 		      sizeof(kextbridge_list), 32);
+	expect_layout({FIELD(kextbridge_load_requests, size, 0), FIELD(kextbridge_load_requests, flags, 4),
+		       FIELD(kextbridge_load_requests, identifiers, 8), FIELD(kextbridge_load_requests, count, 16),
+		       FIELD(kextbridge_load_requests, total, 20), FIELD(kextbridge_load_requests, from, 24),
+		       FIELD(kextbridge_load_requests, reserved, 28)},
+		      sizeof(kextbridge_load_requests), 32);
 	expect_layout({FIELD(kextbridge_status, size, 0),         FIELD(kextbridge_status, flags, 4),
 		       FIELD(kextbridge_status, daemon_pid, 8),   FIELD(kextbridge_status, kexts, 12),
 		       FIELD(kextbridge_status, generation, 16),  FIELD(kextbridge_status, pending, 24),
