@@ -167,6 +167,37 @@ int kextbridge_find_kext(struct kextbridge *kb, const char *identifier, struct k
 	}
 }
 
+int kextbridge_delay_autounload(struct kextbridge *kb)
+{
+	if (!kb)
+		return -EINVAL;
+	/* With room for nothing it only delays. */
+	auto argument = sized<kextbridge_list>();
+	argument.flags = KEXTBRIDGE_LIST_DELAY_AUTOUNLOAD;
+	return call(kb->fd, KEXTBRIDGE_IOC_LIST, &argument, OnSignal::Repeat);
+}
+
+int kextbridge_list_load_requests(struct kextbridge *kb, uint32_t from, char (*identifiers)[KEXTBRIDGE_IDENTIFIER_SIZE],
+				  uint32_t count, uint32_t *total)
+{
+	if (!kb || (!identifiers && count) || count > INT32_MAX)
+		return -EINVAL;
+	auto argument = sized<kextbridge_load_requests>();
+	argument.identifiers = address(identifiers);
+	argument.count = count;
+	argument.from = from;
+	const int error = call(kb->fd, KEXTBRIDGE_IOC_LOAD_REQUESTS, &argument, OnSignal::Repeat);
+	if (error)
+		return error;
+	if (argument.count > count)
+		return -EPROTO;
+	for (uint32_t i = 0; i < argument.count; i++)
+		identifiers[i][KEXTBRIDGE_IDENTIFIER_SIZE - 1] = '\0';
+	if (total)
+		*total = argument.total;
+	return static_cast<int>(argument.count);
+}
+
 int kextbridge_submit(struct kextbridge *kb, const char *identifier, const char *name,
 		      const struct kextbridge_request_options *options, uint32_t *tag, OSReturn *result)
 {
@@ -305,6 +336,33 @@ int kextbridge_load_kext(struct kextbridge *kb, const char *identifier, uint32_t
 int kextbridge_unload_kext(struct kextbridge *kb, uint32_t load_tag, uint32_t flags, OSReturn *result)
 {
 	return tag_call(kb, KEXTBRIDGE_IOC_UNLOAD, load_tag, flags, result);
+}
+
+int kextbridge_stop_kext(struct kextbridge *kb, uint32_t load_tag, OSReturn *result)
+{
+	return kextbridge_unload_kext(kb, load_tag, KEXTBRIDGE_UNLOAD_STOP_ONLY, result);
+}
+
+int kextbridge_start_kext(struct kextbridge *kb, uint32_t load_tag, OSReturn *result)
+{
+	if (!kb || !result)
+		return -EINVAL;
+	kextbridge_kext kext;
+	const int count = kextbridge_list_kexts(kb, load_tag, &kext, 1, nullptr);
+	if (count < 0)
+		return count;
+	*result = kOSKextReturnNotFound;
+	if (count == 0 || kext.load_tag != load_tag)
+		return 0;
+	/* The kernel has no start by load tag: what is loaded and not started, a load starts. */
+	switch (kext.state) {
+	case KEXT_STATE_STOPPING:
+	case KEXT_STATE_STOPPED:
+		*result = kOSKextReturnStopping;
+		return 0;
+	default:
+		return kextbridge_load_kext(kb, kext.identifier, 0, result);
+	}
 }
 
 } // extern "C"

@@ -5,10 +5,13 @@
  * Two groups of calls, each with a handle of its own:
  *
  *   struct kextbridge         a client of /dev/kextbridge: list kexts, ask for resources, cancel, retain,
- *                             release, load, unload
+ *                             release, load, start, stop, unload
  *   struct kextbridge_daemon  the daemon's side of /dev/kextd
  *
- * Rules that hold for every call:
+ * and kext_request(), which takes requests as macOS's call of that name does, as property lists, with either
+ * handle.
+ *
+ * Rules that hold for every call but that one:
  *
  *  - A call returns 0 (or a count, where it says so) or a negative errno: that is the transport's result.
  *    What became of the operation is an OSReturn behind the `result` pointer, valid only when the call
@@ -21,7 +24,7 @@
  *    on signals.
  *  - Descriptors are close-on-exec.
  *
- * Man pages: kextbridge_request(3), kextbridge_kexts(3), kextbridge_daemon(3).
+ * Man pages: kextbridge_request(3), kextbridge_kexts(3), kextbridge_daemon(3), kext_request(3).
  */
 #ifndef _KEXTBRIDGE_H
 #define _KEXTBRIDGE_H
@@ -30,7 +33,10 @@
 #include <stdint.h>
 
 #include <libkern/OSReturn.h>
+#include <mach/kern_return.h>
 #include <uapi/kextbridge.h>
+
+#include "kext_request_keys.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -102,6 +108,28 @@ int kextbridge_list_kexts(struct kextbridge *kb, uint32_t from, struct kextbridg
  */
 int kextbridge_find_kext(struct kextbridge *kb, const char *identifier, struct kextbridge_kext *kext);
 
+/**
+ * kextbridge_delay_autounload - have the next scan for idle kexts come later
+ *
+ * As after a request: a scan that is armed begins its delay again, if none is armed nothing happens. For a
+ * program that has looked kexts up and is about to use them.
+ * Return: 0 or a negative errno.
+ * Since: 0.1
+ */
+int kextbridge_delay_autounload(struct kextbridge *kb);
+
+/**
+ * kextbridge_list_load_requests - what drivers and programs have ever asked to load
+ * @from: the first number of interest; go on with @from plus what was returned
+ * @identifiers: room for @count identifiers, each once, in the order in which they were first asked for
+ * @total: how many there are; may be NULL
+ *
+ * Return: the number of entries written, or a negative errno. Every string is NUL-terminated.
+ * Since: 0.1
+ */
+int kextbridge_list_load_requests(struct kextbridge *kb, uint32_t from, char (*identifiers)[KEXTBRIDGE_IDENTIFIER_SIZE],
+				  uint32_t count, uint32_t *total);
+
 /* ---- requests --------------------------------------------------------------------------------- */
 
 #define KEXTBRIDGE_ANY_TAG 0xffffffffu
@@ -129,7 +157,8 @@ struct kextbridge_outcome {
  * @options: NULL for the defaults
  * @tag: set when @result is kOSReturnSuccess; may be NULL
  * @result: kOSReturnSuccess, kOSKextReturnInvalidArgument (empty or over-long string),
- *          kOSKextReturnNoResources (a limit), kOSKextReturnNoMemory
+ *          kOSKextReturnNoResources (a limit), kOSKextReturnNoMemory, kOSKextReturnDisabled (the system
+ *          goes down)
  *
  * Does not wait for the daemon.
  * Return: 0; -EINVAL: a NULL string, unknown flags; another negative errno.
@@ -203,9 +232,10 @@ int kextbridge_release_kext(struct kextbridge *kb, uint32_t load_tag, OSReturn *
 
 /**
  * kextbridge_load_kext - load a kext by its bundle identifier
- * @flags: KEXTBRIDGE_LOAD_WAIT or 0
+ * @flags: KEXTBRIDGE_LOAD_WAIT; KEXTBRIDGE_LOAD_DELAY_AUTOUNLOAD: the first scan for idle kexts that would
+ *         unload it does not
  * @result: kOSReturnSuccess: it is started; kOSKextReturnDeferred (without WAIT): queued for the daemon;
- *          what the daemon found; kOSKextReturnDisabled: no daemon
+ *          what the daemon found; kOSKextReturnDisabled: no daemon, or the system goes down
  *
  * Since: 0.1
  */
@@ -213,13 +243,32 @@ int kextbridge_load_kext(struct kextbridge *kb, const char *identifier, uint32_t
 
 /**
  * kextbridge_unload_kext - stop a kext and delete its module; waits until that is done or has failed
- * @flags: KEXTBRIDGE_UNLOAD_IF_IDLE or 0
+ * @flags: KEXTBRIDGE_UNLOAD_IF_IDLE; KEXTBRIDGE_UNLOAD_STOP_ONLY: kextbridge_stop_kext()
  * @result: kOSReturnSuccess, kOSKextReturnNotFound, kOSKextReturnInUse, kOSKextReturnStartStopError,
  *          kOSKextReturnDisabled (no daemon), kOSKextReturnNotPrivileged...
  *
  * Since: 0.1
  */
 int kextbridge_unload_kext(struct kextbridge *kb, uint32_t load_tag, uint32_t flags, OSReturn *result);
+
+/**
+ * kextbridge_stop_kext - stop a kext that stays loaded, with its load tag
+ * @result: as of kextbridge_unload_kext(); needs no daemon
+ *
+ * Its pending requests are called back first. kextbridge_start_kext() starts it again.
+ * Since: 0.1
+ */
+int kextbridge_stop_kext(struct kextbridge *kb, uint32_t load_tag, OSReturn *result);
+
+/**
+ * kextbridge_start_kext - start a kext that is loaded and not started
+ * @result: kOSReturnSuccess: it is started, or was already; kOSKextReturnNotFound; kOSKextReturnStopping: it
+ *          is just being stopped or unloaded; kOSKextReturnStartStopError: its start function failed;
+ *          kOSKextReturnDeferred: it left meanwhile, and has been queued for the daemon
+ *
+ * Since: 0.1
+ */
+int kextbridge_start_kext(struct kextbridge *kb, uint32_t load_tag, OSReturn *result);
 
 /* ---- the daemon's side ------------------------------------------------------------------------ */
 
@@ -231,7 +280,7 @@ struct kextbridge_daemon;
  *
  * The role belongs to the calling process: fork first, then open. Its threads share the handle.
  * Return: 0; -EBUSY: there is a daemon; -EPERM, -EACCES: no CAP_SYS_MODULE; -ENOENT: kextbridge.ko is not
- * loaded; another negative errno.
+ * loaded; -ESHUTDOWN: the system goes down, there is nothing more to serve; another negative errno.
  * Since: 0.1
  */
 int kextbridge_daemon_open(const char *path, struct kextbridge_daemon **out);
@@ -298,6 +347,52 @@ struct kextbridge_record {
  * Since: 0.1
  */
 int kextbridge_record_next(const void *buffer, size_t used, size_t *offset, struct kextbridge_record *record);
+
+/* ---- requests as property lists --------------------------------------------------------------- */
+
+/* What macOS's host port stands for: the nodes that the caller has open. Either may be NULL. */
+struct kextbridge_host {
+	struct kextbridge *client;
+	struct kextbridge_daemon *daemon; /* for Get Kernel Requests and Send Resource */
+};
+
+/**
+ * kext_request - one request of the daemon protocol, as a property list
+ * @client_log_spec: which lines of the kernel's log are wanted; there are none here
+ * @request: a dictionary in XML, with a NUL behind it; <kext_request_keys.h> has the words
+ * @request_length: the NUL included
+ * @response: what was asked for, in the same form, for free(3); NULL: nothing was
+ * @log_data, @log_data_length: always NULL and 0; may be NULL
+ * @op_result: what became of the operation
+ *
+ * Predicates, their arguments and what they give are in kext_request(3). All outputs are cleared first,
+ * @op_result to KERN_FAILURE. It needs libplist, which nothing else of this library does.
+ *
+ * Return, the transport's result: KERN_SUCCESS once there is a request, whatever it says; KERN_FAILURE with
+ * @op_result KERN_INVALID_ARGUMENT: it is empty; KERN_INVALID_ADDRESS: @request is NULL and not empty;
+ * KERN_INVALID_ARGUMENT: @host, @response, @response_length or @op_result is NULL.
+ * @op_result: kOSReturnSuccess; kOSKextReturnBadData: no NUL at the end; kOSKextReturnSerialization: no XML
+ * property list, or no dictionary, or more than 131071 objects or 4096 dictionaries and arrays;
+ * kOSKextReturnInvalidArgument: no predicate, an unknown one, or arguments are missing;
+ * kOSKextReturnNotPrivileged: without the handle for it, or without the right; KERN_NOT_SUPPORTED: a kext
+ * archive; what the operation itself gives.
+ * Since: 0.1
+ */
+kern_return_t kext_request(const struct kextbridge_host *host, uint32_t client_log_spec, const void *request,
+			   uint32_t request_length, void **response, uint32_t *response_length, void **log_data,
+			   uint32_t *log_data_length, kern_return_t *op_result);
+
+/**
+ * kextd_ping - whether a ping would reach a daemon
+ *
+ * On macOS the kernel tells the daemon with it that there is something to fetch. Here the kernel needs no
+ * message for that: the daemon sleeps in kextbridge_exchange(), or polls its descriptor for POLLIN, and no
+ * ping is lost or sent twice. So nothing is sent, and nothing is waited for.
+ * Return: kOSReturnSuccess: there is a daemon; kOSKextReturnDisabled: there is none; another OSReturn when the
+ * kernel could not be asked.
+ * Since: 0.1
+ */
+kern_return_t kextd_ping(struct kextbridge *kb);
 
 /* ---- OSReturn --------------------------------------------------------------------------------- */
 

@@ -50,6 +50,12 @@ constexpr Entry entries[] = {
 	ENTRY(kOSKextReturnKCLoadFailureSystemKC, "system kernel collection cannot be loaded"),
 	ENTRY(kOSKextReturnKCLoadFailureAuxKC, "auxiliary kernel collection cannot be loaded"),
 	ENTRY(kIOReturnNotReady, "not ready"),
+	ENTRY(KERN_INVALID_ADDRESS, "invalid address"),
+	ENTRY(KERN_NO_SPACE, "no room at this address"),
+	ENTRY(KERN_INVALID_ARGUMENT, "invalid argument"),
+	ENTRY(KERN_FAILURE, "failed"),
+	ENTRY(KERN_RESOURCE_SHORTAGE, "a resource has run out"),
+	ENTRY(KERN_NOT_SUPPORTED, "not supported"),
 };
 
 const Entry *find(OSReturn result)
