@@ -13,7 +13,7 @@ struct Common {
 	bool json = false;
 };
 
-int list(const Common &common);
+int list(const Common &common, bool delay_autounload);
 int status(const Common &common);
 int watch(const Common &common, uint64_t count);
 
@@ -30,7 +30,20 @@ int request(const Common &common, const RequestOptions &options);
 int cancel(const Common &common, uint32_t tag);
 int retain(const Common &common, const std::string &kext);
 int release(const Common &common, const std::string &kext);
-int load(const Common &common, const std::string &identifier, bool wait);
+struct LoadOptions {
+	std::string identifier;
+	bool no_wait = false;
+	bool delay_autounload = false;
+};
+int load(const Common &common, const LoadOptions &options);
+int start(const Common &common, const std::string &kext);
+int stop(const Common &common, const std::string &kext);
 int unload(const Common &common, const std::string &kext, bool if_idle);
+
+struct RpcOptions {
+	std::string file; /* "-": stdin */
+	bool daemon = false;
+};
+int rpc(const Common &common, const RpcOptions &options);
 
 } // namespace kext::ctl

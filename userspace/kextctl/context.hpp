@@ -47,7 +47,7 @@ Bridge open_bridge(const std::string &device);
 /* Throws if `error`, the result of a library call, is negative. `doing`: "request com.x logo.png". */
 void check_call(int64_t error, const std::string &doing);
 
-enum class Operation { Request, Cancel, Retain, Release, Load, Unload };
+enum class Operation { Request, Cancel, Retain, Release, Load, Start, Stop, Unload, Rpc };
 
 /* Throws if `result` is an error, with its name, its number and what to do about it. */
 void check_result(OSReturn result, Operation operation, const std::string &doing);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* kextctl cancel, retain, release, load, unload */
+/* kextctl cancel, retain, release, load, start, stop, unload */
 #include "commands.hpp"
 #include "context.hpp"
 
@@ -58,17 +58,28 @@ int release(const Common &common, const std::string &kext)
 	return on_kext(common, Operation::Release, "release", "released", kextbridge_release_kext, kext);
 }
 
-int load(const Common &common, const std::string &identifier, bool wait)
+int load(const Common &common, const LoadOptions &options)
 {
-	const std::string doing = fmt::format("load {}", clean(identifier));
+	const std::string name = clean(options.identifier);
+	const std::string doing = "load " + name;
+	const uint32_t flags = (options.no_wait ? 0 : KEXTBRIDGE_LOAD_WAIT) |
+			       (options.delay_autounload ? KEXTBRIDGE_LOAD_DELAY_AUTOUNLOAD : 0);
 	const Bridge bridge = open_bridge(common.device);
 	OSReturn result;
-	check_call(kextbridge_load_kext(bridge.get(), identifier.c_str(), wait ? KEXTBRIDGE_LOAD_WAIT : 0, &result),
-		   doing);
-	conclude(common, Operation::Load, doing, {{"identifier", identifier}}, result,
-		 result == kOSKextReturnDeferred ? fmt::format("queued for kextd: {}", clean(identifier)) :
-						   fmt::format("started: {}", clean(identifier)));
+	check_call(kextbridge_load_kext(bridge.get(), options.identifier.c_str(), flags, &result), doing);
+	conclude(common, Operation::Load, doing, {{"identifier", options.identifier}}, result,
+		 (result == kOSKextReturnDeferred ? "queued for kextd: " : "started: ") + name);
 	return ExitOk;
+}
+
+int start(const Common &common, const std::string &kext)
+{
+	return on_kext(common, Operation::Start, "start", "started", kextbridge_start_kext, kext);
+}
+
+int stop(const Common &common, const std::string &kext)
+{
+	return on_kext(common, Operation::Stop, "stop", "stopped", kextbridge_stop_kext, kext);
 }
 
 int unload(const Common &common, const std::string &kext, bool if_idle)

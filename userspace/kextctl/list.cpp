@@ -18,14 +18,18 @@ std::string flags_of(const kextbridge_kext &kext)
 		flags += 'P';
 	if (kext.flags & KEXT_FLAG_IN_CALLBACK)
 		flags += 'C';
+	if (kext.flags & KEXT_FLAG_DELAYED)
+		flags += 'D';
 	return flags.empty() ? "-" : flags;
 }
 
 } // namespace
 
-int list(const Common &common)
+int list(const Common &common, bool delay_autounload)
 {
 	const Bridge bridge = open_bridge(common.device);
+	if (delay_autounload)
+		check_call(kextbridge_delay_autounload(bridge.get()), "list");
 	const auto kexts = all_kexts(bridge.get());
 	if (common.json) {
 		auto json = nlohmann::ordered_json::array();
@@ -37,12 +41,19 @@ int list(const Common &common)
 	size_t version_width = 7;
 	for (const kextbridge_kext &kext : kexts)
 		version_width = std::max(version_width, clean(kext.version).size());
-	print_line(fmt::format("{:>5} {:>5} {:>7} {:<9} {:<5} {:<{}} {}", "Tag", "Refs", "Pending", "State", "Flags",
-			       "Version", version_width, "Identifier (Module)"));
-	for (const kextbridge_kext &kext : kexts)
-		print_line(fmt::format("{:>5} {:>5} {:>7} {:<9} {:<5} {:<{}} {} ({})", kext.load_tag, kext.retains,
-				       kext.pending, state_name(kext.state), flags_of(kext), clean(kext.version),
-				       version_width, clean(kext.identifier), clean(kext.module)));
+	print_line(fmt::format("{:>5} {:>5} {:>7} {:>7} {:<9} {:<5} {:<{}} {}", "Tag", "Refs", "Pending", "Objects",
+			       "State", "Flags", "Version", version_width, "Identifier (Module)"));
+	for (const kextbridge_kext &kext : kexts) {
+		print_line(fmt::format("{:>5} {:>5} {:>7} {:>7} {:<9} {:<5} {:<{}} {} ({})", kext.load_tag,
+				       kext.retains, kext.pending, kext.instances, state_name(kext.state),
+				       flags_of(kext), clean(kext.version), version_width, clean(kext.identifier),
+				       clean(kext.module)));
+	}
+	for (const kextbridge_kext &kext : kexts) {
+		if (kext.refused)
+			print_line(fmt::format("{}: refused {} call{} as misuse; the kernel's log says which",
+					       clean(kext.identifier), kext.refused, kext.refused == 1 ? "" : "s"));
+	}
 	return ExitOk;
 }
 
@@ -51,6 +62,7 @@ int status(const Common &common)
 	const Bridge bridge = open_bridge(common.device);
 	const auto now = read_status(bridge.get());
 	const bool daemon = (now.flags & KEXTBRIDGE_STATUS_DAEMON) != 0;
+	const bool shutdown = (now.flags & KEXTBRIDGE_STATUS_SHUTDOWN) != 0;
 	const nlohmann::ordered_json requests = {
 		{"waiting", now.pending}, {"fetched", now.fetched}, {"answered", now.answered}};
 	const nlohmann::ordered_json counters = {{"submitted", now.submitted},       {"callbacks", now.callbacks},
@@ -65,6 +77,7 @@ int status(const Common &common)
 		nlohmann::ordered_json json;
 		json["daemon"] = daemon;
 		json["daemon_pid"] = daemon ? nlohmann::ordered_json(now.daemon_pid) : nlohmann::ordered_json();
+		json["shutting_down"] = shutdown;
 		json["kexts"] = now.kexts;
 		json["generation"] = now.generation;
 		json["requests"] = requests;
@@ -75,7 +88,9 @@ int status(const Common &common)
 	const auto line = [](std::string_view name, const auto &value) {
 		print_line(fmt::format("{:<14} {}", fmt::format("{}:", name), value));
 	};
-	line("daemon", !daemon            ? std::string("none: start kextd") :
+	if (shutdown)
+		line("system", "shutting down: requests, loads and unloads are refused");
+	line("daemon", !daemon            ? std::string(shutdown ? "none" : "none: start kextd") :
 		       now.daemon_pid > 0 ? fmt::format("pid {}", now.daemon_pid) :
 					    std::string("in another pid namespace"));
 	line("kexts", now.kexts);

@@ -17,7 +17,7 @@ constexpr const char *exit_codes = "Exit status:\n"
 				   "  3  not found (kext, resource, request), or cancelled by another program\n"
 				   "  4  no permission\n"
 				   "  5  kextbridge is not loaded\n"
-				   "  6  no kextd is running\n"
+				   "  6  no kextd is running, or the system is shutting down\n"
 				   "  130  interrupted";
 
 class CommandLine {
@@ -35,6 +35,7 @@ class CommandLine {
 		add_looking();
 		add_request();
 		add_kexts();
+		add_rpc();
 	}
 
 	int run(int argc, char **argv)
@@ -58,9 +59,10 @@ class CommandLine {
 	void add_looking()
 	{
 		command("list",
-			"List the kexts: load tag, references, pending requests, state, flags "
-			"(A autounload, P plain rmmod, C in a callback), version, identifier, module",
-			[this] { return list(common_); });
+			"List the kexts: load tag, references, pending requests, living objects, state, flags "
+			"(A autounload, P plain rmmod, C in a callback, D autounload delayed), version, identifier, module",
+			[this] { return list(common_, delay_autounload_); })
+			->add_flag("--delay-autounload", delay_autounload_, "Have idle kexts leave later");
 		command("status", "Show the daemon, what is pending, and all counters",
 			[this] { return status(common_); });
 		CLI::App *watcher = command("watch", "Print a line for each change of a kext or the daemon",
@@ -106,23 +108,43 @@ class CommandLine {
 			[this] { return release(common_, kext_); })
 			->add_option("kext", kext_, "Its load tag or identifier")
 			->required();
-		CLI::App *loader = command("load", "Load a kext", [this] { return load(common_, kext_, !no_wait_); });
-		loader->add_option("identifier", kext_, "Its identifier")->required();
-		loader->add_flag("--no-wait", no_wait_, "Only queue it for kextd");
+		CLI::App *loader = command("load", "Load a kext", [this] { return load(common_, load_); });
+		loader->add_option("identifier", load_.identifier, "Its identifier")->required();
+		loader->add_flag("--no-wait", load_.no_wait, "Only queue it for kextd");
+		loader->add_flag("--delay-autounload", load_.delay_autounload,
+				 "It is not unloaded by the first look for idle kexts");
+		command("start", "Start a kext that is loaded and stopped", [this] { return start(common_, kext_); })
+			->add_option("kext", kext_, "Its load tag or identifier")
+			->required();
+		command("stop", "Stop a kext that stays loaded", [this] { return stop(common_, kext_); })
+			->add_option("kext", kext_, "Its load tag or identifier")
+			->required();
 		CLI::App *unloader = command("unload", "Stop a kext and delete its module",
 					     [this] { return unload(common_, kext_, if_idle_); });
 		unloader->add_option("kext", kext_, "Its load tag or identifier")->required();
 		unloader->add_flag("--if-idle", if_idle_, "Not while it has pending requests");
 	}
 
-	CLI::App app_{"Lists kexts, asks for resources, cancels, retains, releases, loads and unloads.", "kextctl"};
+	void add_rpc()
+	{
+		CLI::App *caller = command("rpc", "Send one request of the daemon protocol, print its response",
+					   [this] { return rpc(common_, rpc_); });
+		caller->add_option("file", rpc_.file, "The request, a property list in XML; - is stdin")->required();
+		caller->add_flag("--daemon", rpc_.daemon,
+				 "Be the daemon for this request; what it fetches is given back when the command ends");
+	}
+
+	CLI::App app_{"Lists kexts, asks for resources, cancels, retains, releases, loads, starts, stops and unloads.",
+		      "kextctl"};
 	Common common_;
 	RequestOptions request_;
 	uint64_t count_ = 0;
 	uint32_t tag_ = 0;
 	std::string kext_;
-	bool no_wait_ = false;
+	LoadOptions load_;
+	RpcOptions rpc_;
 	bool if_idle_ = false;
+	bool delay_autounload_ = false;
 	std::function<int()> action_;
 };
 

@@ -40,9 +40,12 @@ nlohmann::ordered_json json_of(const kextbridge_kext &kext)
 		{"retains", kext.retains},
 		{"module_refcount", kext.module_refcount},
 		{"pending", kext.pending},
+		{"instances", kext.instances},
+		{"refused", kext.refused},
 		{"autounload", (kext.flags & KEXT_FLAG_AUTOUNLOAD) != 0},
 		{"plain_rmmod", (kext.flags & KEXT_FLAG_PLAIN_RMMOD) != 0},
-		{"in_callback", (kext.flags & KEXT_FLAG_IN_CALLBACK) != 0}};
+		{"in_callback", (kext.flags & KEXT_FLAG_IN_CALLBACK) != 0},
+		{"delayed", (kext.flags & KEXT_FLAG_DELAYED) != 0}};
 }
 
 } // namespace kext::ctl
