@@ -76,7 +76,7 @@ struct Node {
 	int exchange(kextd_exchange &args)
 	{
 		auto *given = reinterpret_cast<kextd_reply *>(args.replies);
-		EXPECT_TRUE(args.flags & KEXTD_EXCHANGE_NOWAIT) << "it must not sleep";
+		EXPECT_EQ(args.flags, KEXTD_EXCHANGE_NOWAIT | (args.max_requests ? KEXTD_EXCHANGE_NOTIFY : 0));
 		for (uint32_t i = 0; i < args.reply_count; i++) {
 			replies.push_back(
 				{given[i].id, given[i].result, given[i].flags,

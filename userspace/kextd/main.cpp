@@ -171,9 +171,10 @@ bool drain(Server &server, int signals)
 
 int serve(const Options &options, Background &background, const sigset_t &handled)
 {
-	const Daemon daemon = become_daemon(options.device, handled);
+	int status = 0;
+	const Daemon daemon = become_daemon(options.device, handled, status);
 	if (!daemon)
-		return 1;
+		return status;
 	const UniqueFd signals(signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
 	const UniqueFd ended(eventfd(0, EFD_CLOEXEC));
 	if (!signals || !ended) {

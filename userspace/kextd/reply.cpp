@@ -24,6 +24,24 @@ std::string label(const Job &job)
 	}
 }
 
+std::string describe(const kextbridge_record &notice)
+{
+	const auto kext = [&](const char *what) {
+		return fmt::format("kext {} {} (module {}) {}", notice.header.load_tag, log::quote(notice.identifier),
+				   log::quote(notice.name), what);
+	};
+	switch (notice.header.kind) {
+	case KEXTD_LOADED:
+		return kext("has been loaded");
+	case KEXTD_UNLOADED:
+		return kext("has been unloaded");
+	case KEXTD_EXIT:
+		return "the system is shutting down";
+	default:
+		return fmt::format("notice of kind {}", notice.header.kind);
+	}
+}
+
 kextd_reply wire_form(const Reply &reply)
 {
 	kextd_reply wire{};

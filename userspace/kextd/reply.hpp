@@ -20,6 +20,9 @@ struct Reply {
 /* A job in a log line: what was asked for. */
 std::string label(const Job &job);
 
+/* A notice in a log line: what has happened. */
+std::string describe(const kextbridge_record &notice);
+
 /* The wire form; it points into `reply`. */
 kextd_reply wire_form(const Reply &reply);
 

@@ -56,8 +56,8 @@ int try_open(const std::string &device, Daemon &daemon)
 	if (error)
 		return error;
 	daemon.reset(raw);
-	/* Asks for nothing: only to see that this is the node. */
-	error = kextbridge_exchange(raw, nullptr, 0, nullptr, nullptr, KEXTD_EXCHANGE_NOWAIT);
+	/* Fetches nothing: shows that this is the node, and asks for notices before there is anything to miss. */
+	error = kextbridge_exchange(raw, nullptr, 0, nullptr, nullptr, KEXTD_EXCHANGE_NOWAIT | KEXTD_EXCHANGE_NOTIFY);
 	if (error && error != -EAGAIN)
 		daemon.reset();
 	return error == -EAGAIN ? 0 : error;
@@ -73,6 +73,9 @@ void explain(const std::string &device, int error)
 					std::string("another kextd is running"));
 		break;
 	}
+	case ESHUTDOWN:
+		log::complain(device + ": the system is shutting down, there is nothing to serve");
+		break;
 	case ENOTTY:
 		log::complain(device + " is no node of kextbridge.ko");
 		break;
@@ -93,8 +96,9 @@ void explain(const std::string &device, int error)
 
 } // namespace
 
-Daemon become_daemon(const std::string &device, const sigset_t &ending)
+Daemon become_daemon(const std::string &device, const sigset_t &ending, int &status)
 {
+	status = 1;
 	const auto end = steady_clock::now() + longest_wait;
 	bool said = false;
 	Daemon daemon;
@@ -107,6 +111,7 @@ Daemon become_daemon(const std::string &device, const sigset_t &ending)
 		const bool wait = error == EBUSY && (pid <= 0 ? !said : is_ending(pid));
 		if (!wait || steady_clock::now() >= end) {
 			explain(device, error);
+			status = error == ESHUTDOWN ? 0 : 1;
 			return nullptr;
 		}
 		if (!said && pid > 0)

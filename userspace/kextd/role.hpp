@@ -16,9 +16,10 @@ struct CloseDaemon {
 using Daemon = std::unique_ptr<kextbridge_daemon, CloseDaemon>;
 
 /*
- * Opens the node, or says why not and returns NULL. Waits while another kextd that has been killed is still
+ * Opens the node, or says why not, sets the exit status and returns NULL: 0 when there is nothing to serve because the
+ * system goes down. Waits while another kextd that has been killed is still
  * on its way out; a signal of `ending`, which must be blocked, ends that.
  */
-Daemon become_daemon(const std::string &device, const sigset_t &ending);
+Daemon become_daemon(const std::string &device, const sigset_t &ending, int &status);
 
 } // namespace kext

@@ -143,13 +143,33 @@ int Server::dispatch(const kextbridge_batch &batch, Replies &replies)
 		if (record.header.kind == KEXTD_CANCEL) {
 			resources_.cancel(record.header.id);
 			modules_.cancel(record.header.id);
-			continue;
+		} else if (record.header.id) {
+			take(std::make_shared<Job>(record), replies, folder);
+		} else {
+			notice(record);
 		}
-		take(std::make_shared<Job>(record), replies, folder);
 	}
 	if (more < 0)
 		log::error("the kernel's record at byte {} of {} is malformed", offset, batch.used);
 	return more;
+}
+
+/* What wants no answer. */
+void Server::notice(const kextbridge_record &record)
+{
+	const std::string what = describe(record);
+	switch (record.header.kind) {
+	case KEXTD_LOADED:
+	case KEXTD_UNLOADED:
+		log::info("{}", what);
+		break;
+	case KEXTD_EXIT:
+		log::info("{}: answering what is in hand", what);
+		stop();
+		break;
+	default:
+		log::write_limited(LOG_WARNING, what + ": this kextd does not know it");
+	}
 }
 
 void Server::take(const JobPtr &job, Replies &replies, OpenFolder &folder)

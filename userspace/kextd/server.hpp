@@ -42,6 +42,7 @@ class Server {
 
 	int exchange(Replies &replies, std::vector<uint64_t> &buffer, kextbridge_batch &batch);
 	int dispatch(const kextbridge_batch &batch, Replies &replies);
+	void notice(const kextbridge_record &record);
 	void take(const JobPtr &job, Replies &replies, OpenFolder &folder);
 	void take_resource(const JobPtr &job, Replies &replies, OpenFolder &folder);
 	bool answer_at_once(const JobPtr &job, Replies &replies, OpenFolder &folder);

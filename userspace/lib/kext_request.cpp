@@ -393,7 +393,8 @@ int fetch(kextbridge_daemon *daemon, void *buffer, uint32_t size, plist_t list)
 	batch.buffer = buffer;
 	batch.size = size;
 	batch.max_requests = KEXTD_EXCHANGE_MAX;
-	int error = kextbridge_exchange(daemon, nullptr, 0, nullptr, &batch, KEXTD_EXCHANGE_NOWAIT);
+	int error =
+		kextbridge_exchange(daemon, nullptr, 0, nullptr, &batch, KEXTD_EXCHANGE_NOWAIT | KEXTD_EXCHANGE_NOTIFY);
 	if (error)
 		return error;
 	size_t offset = 0;

@@ -315,7 +315,8 @@ struct kextbridge_batch {
  * @replies: @reply_count replies; the kernel writes a `status` into each
  * @replies_done: how many have a status now; may be NULL. Set on failure too.
  * @batch: NULL: only hand in replies
- * @flags: KEXTD_EXCHANGE_NOWAIT or 0
+ * @flags: KEXTD_EXCHANGE_NOWAIT: do not sleep; KEXTD_EXCHANGE_NOTIFY: from now on this handle is given notices
+ *         of loads, unloads and the system's going down, too
  *
  * The `data` and `fd` of a reply stay the caller's and may be freed after the call. Replies of one kext
  * should be handed in in the order of its requests.
