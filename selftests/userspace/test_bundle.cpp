@@ -5,6 +5,7 @@
 #include <plist/plist.h>
 
 #include "bundles.hpp"
+#include "modules.hpp"
 #include "reply.hpp"
 
 namespace {
@@ -176,6 +177,110 @@ TEST_F(Bundles, BrokenInfoPlistIsValidation)
 	for (const char *identifier : {"com.example.type", "com.example.version", "Garbage", "com.example.Garbage",
 				       "Array", "Empty", "com.example.Nothing", "Link"})
 		EXPECT_EQ(ask(identifier, "x").result, kOSKextReturnValidation) << identifier;
+}
+
+/* What kextd logs of a refusal: the file, by its whole name, and what is wrong with it. */
+TEST_F(Bundles, RefusalsOfAnInfoPlistNameItAndTheReason)
+{
+	const std::vector<std::pair<std::string, const char *>> lists = {
+		{"", "is no property list with a dictionary"},
+		{"<plist", "is no property list with a dictionary"},
+		{"<plist version=\"1.0\"><array/></plist>", "is no property list with a dictionary"},
+		{std::string(plist_head) + "</dict></plist>", "has no CFBundleIdentifier"},
+		{info(""), "has no CFBundleIdentifier"},
+		{info("com.example bad"), "has a CFBundleIdentifier that no kext can have"},
+		{info("A", "<key>CFBundleVersion</key><integer>1</integer>"),
+		 "has a CFBundleVersion that is no string"},
+		{info("A", "<key>CFBundleVersion</key><string>one</string>"),
+		 "has a CFBundleVersion that no kext can have"},
+		{info("A", "<key>CFBundlePackageType</key><string>APPL</string>"),
+		 "has a CFBundlePackageType that is not KEXT"},
+		{std::string((1 << 20) + 1, ' '), "is too long"},
+	};
+	const fs::path bundle = make("A", "A");
+	for (const auto &[list, problem] : lists) {
+		write(bundle / "Contents/Info.plist", list);
+		store_.reset();
+		const Answer answer =
+			ask(list.find("com.example bad") != std::string::npos ? "com.example bad" : "A", "x");
+		EXPECT_EQ(answer.result, kOSKextReturnValidation) << problem;
+		EXPECT_EQ(answer.reason, bundle.string() + ": Contents/Info.plist " + problem);
+		ASSERT_EQ(store().index()->size(), 1u);
+		EXPECT_EQ(store().index()->bundles()[0]->problem, std::string("Contents/Info.plist ") + problem);
+	}
+	fs::remove(bundle / "Contents/Info.plist");
+	EXPECT_EQ(ask("A", "x").reason, bundle.string() + ": Contents/Info.plist is missing or no regular file");
+	fs::create_directory(bundle / "Contents/Info.plist");
+	EXPECT_EQ(ask("A", "x").reason, bundle.string() + ": Contents/Info.plist is missing or no regular file");
+	fs::remove_all(bundle / "Contents");
+	EXPECT_EQ(ask("A", "x").reason, bundle.string() + ": has no folder Contents");
+}
+
+namespace {
+
+/* Each way in which somebody else may change a file or a folder, and what kextd says about it. */
+template <typename Check> void in_wrong_hands(const fs::path &part, Check check)
+{
+	const mode_t mode = fs::is_directory(part) ? 0755 : 0644;
+	ASSERT_EQ(chown(part.c_str(), 1, 0), 0);
+	check("is not owned by root");
+	ASSERT_EQ(chown(part.c_str(), 0, 1), 0);
+	check("does not belong to group root");
+	ASSERT_EQ(chown(part.c_str(), 0, 0), 0);
+	for (const mode_t bits : {020, 002}) {
+		ASSERT_EQ(chmod(part.c_str(), mode | bits), 0);
+		check("is writable for others than root");
+	}
+	ASSERT_EQ(chmod(part.c_str(), mode), 0);
+}
+
+} // namespace
+
+TEST_F(Bundles, T_045_RefusalsNameTheFileAndTheReason)
+{
+	const fs::path bundle = make("A", "com.example.a");
+	write(bundle / "Contents/Resources/sub/file", "x");
+	for (const char *part :
+	     {"", "A.kext", "A.kext/Contents", "A.kext/Contents/Info.plist", "A.kext/Contents/Resources",
+	      "A.kext/Contents/Resources/sub", "A.kext/Contents/Resources/sub/file"}) {
+		const fs::path path = *part ? root_ / part : root_;
+		const bool is_info = path.filename() == "Info.plist";
+		in_wrong_hands(path, [&](const std::string &problem) {
+			const Answer answer = ask("com.example.a", "sub/file");
+			EXPECT_EQ(answer.result, kOSKextReturnAuthentication) << path;
+			EXPECT_EQ(answer.reason, is_info ? bundle.string() + ": Contents/Info.plist " + problem :
+							   path.string() + " " + problem);
+		});
+	}
+	EXPECT_EQ(ask("com.example.a", "sub/file").reason, "");
+}
+
+/* Nothing here is a module: none of it can come into the kernel. */
+TEST_F(Bundles, T_045_ModulesInWrongHandsNameTheFileAndTheReason)
+{
+	const fs::path bundle = make("A", "com.example.a");
+	const fs::path module = bundle / "Contents/Modules/a.ko";
+	write(module, "no module");
+	const auto load = [&](const char *identifier) { return kext::load_module(identifier, top_, store()); };
+	for (const fs::path &path : {root_, bundle, bundle / "Contents", module.parent_path(), module}) {
+		in_wrong_hands(path, [&](const std::string &problem) {
+			const Answer answer = load("com.example.a");
+			EXPECT_EQ(answer.result, kOSKextReturnAuthentication) << path;
+			EXPECT_EQ(answer.reason, path.string() + " " + problem);
+		});
+	}
+	const Answer good = load("com.example.a");
+	EXPECT_EQ(good.result, kOSKextReturnNotFound);
+	EXPECT_NE(good.reason.find("kext:com.example.a"), std::string::npos) << good.reason;
+	in_wrong_hands(bundle / "Contents/Info.plist", [&](const std::string &problem) {
+		EXPECT_EQ(load("com.example.a").result, kOSKextReturnAuthentication);
+		EXPECT_EQ(load("com.example.a").reason, bundle.string() + ": Contents/Info.plist " + problem);
+	});
+	write(bundle / "Contents/Info.plist",
+	      info("com.example.a", "<key>CFBundlePackageType</key><string>APPL</string>"));
+	EXPECT_EQ(load("com.example.a").result, kOSKextReturnValidation);
+	EXPECT_EQ(load("com.example.a").reason,
+		  bundle.string() + ": Contents/Info.plist has a CFBundlePackageType that is not KEXT");
 }
 
 TEST_F(Bundles, BinaryPlistIsRead)
@@ -360,6 +465,22 @@ TEST_F(Bundles, FromMemoryGivesTheSameAnswers)
 	EXPECT_FALSE(at_once("com.example.a", "big"));
 	EXPECT_TRUE(at_once("com.example.a", "../x"));
 	EXPECT_EQ(answer.result, kOSKextReturnInvalidArgument);
+}
+
+TEST(Notices, T_110_SayWhichKextHasComeOrGone)
+{
+	kextbridge_record record{};
+	record.header.kind = KEXTD_LOADED;
+	record.header.load_tag = 7;
+	record.identifier = "com.example.a";
+	record.name = "a\nb";
+	EXPECT_EQ(kext::describe(record), "kext 7 com.example.a (module a\\x0ab) has been loaded");
+	record.header.kind = KEXTD_UNLOADED;
+	EXPECT_EQ(kext::describe(record), "kext 7 com.example.a (module a\\x0ab) has been unloaded");
+	record.header.kind = KEXTD_EXIT;
+	EXPECT_EQ(kext::describe(record), "the system is shutting down");
+	record.header.kind = 77;
+	EXPECT_EQ(kext::describe(record), "notice of kind 77");
 }
 
 TEST(ReplyPolicy, WhoeverAskedIsAnswered)

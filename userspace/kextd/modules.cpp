@@ -169,18 +169,16 @@ class CarriedModule {
 	}
 
       private:
-	/* `refused` is set when something is there and is not trusted. */
-	UniqueFd open_checked(int at, const std::string &name, int flags, Answer &refused) const
+	/* Whether what is open at `fd` may be used; `refused` says why not. */
+	bool trusts(const UniqueFd &fd, const std::string &path, Answer &refused) const
 	{
-		UniqueFd fd(open_component(at, name.c_str(), flags, Reach::Anywhere));
 		struct stat status {};
 		if (!fd || !authenticate_)
-			return fd;
+			return static_cast<bool>(fd);
 		const char *problem = fstat(fd.get(), &status) == 0 ? distrust(status) : "cannot be examined";
-		if (!problem)
-			return fd;
-		refused = Answer::refusal(kOSKextReturnAuthentication, bundle_.path() + ": " + name + " " + problem);
-		return {};
+		if (problem)
+			refused = Answer::refusal(kOSKextReturnAuthentication, path + " " + problem);
+		return !problem;
 	}
 
 	bool load_from(const std::vector<std::string> &steps, Answer &answer)
@@ -188,20 +186,23 @@ class CarriedModule {
 		Answer refused;
 		UniqueFd at(::open(bundle_.root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
 		std::string path = bundle_.root;
+		if (!trusts(at, path, refused))
+			return give(refused, answer);
 		for (const std::string &step : steps) {
-			at = open_checked(at.get(), step, O_PATH | O_DIRECTORY, refused);
+			at.reset(open_component(at.get(), step.c_str(), O_PATH | O_DIRECTORY, Reach::Anywhere));
 			path += "/" + step;
-			if (!at)
+			if (!trusts(at, path, refused))
 				return give(refused, answer);
 		}
 		for (const std::string &name : module_files(at.get())) {
-			const UniqueFd file = open_checked(at.get(), name, O_RDONLY | O_NONBLOCK, refused);
-			if (!file)
+			std::string module_path = path;
+			module_path.append("/").append(name);
+			const UniqueFd file(
+				open_component(at.get(), name.c_str(), O_RDONLY | O_NONBLOCK, Reach::Anywhere));
+			if (!trusts(file, module_path, refused))
 				continue;
 			/* The path is safe to use again: all of it can be changed by root alone. */
 			kmod_module *raw = nullptr;
-			std::string module_path = path;
-			module_path.append("/").append(name);
 			if (kmod_module_new_from_path(context_, module_path.c_str(), &raw) < 0)
 				continue;
 			const Module module(raw);
@@ -231,14 +232,15 @@ bool load_carried(kmod_ctx *context, const std::string &identifier, BundleStore 
 {
 	auto index = store.index();
 	const Bundle *bundle = index->find(identifier);
-	if ((!bundle || bundle->verdict != Bundle::Verdict::Good) && store.refresh(index)) {
+	/* A bundle that was good may have changed hands since. */
+	if (store.refresh(index)) {
 		index = store.index();
 		bundle = index->find(identifier);
 	}
 	if (!bundle)
 		return false;
-	if (bundle->verdict == Bundle::Verdict::Untrusted) {
-		answer = Answer::refusal(kOSKextReturnAuthentication, bundle->path() + ": " + bundle->problem);
+	if (bundle->verdict != Bundle::Verdict::Good) {
+		answer = refuse_bundle(*bundle);
 		return true;
 	}
 	return CarriedModule(context, *bundle, store.authenticate(), "kext:" + identifier).load(answer);

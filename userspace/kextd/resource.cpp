@@ -86,13 +86,6 @@ bool take_payload(Opened &opened, const Query &query, Reach reach, Answer &answe
 	return true;
 }
 
-Answer refuse_bundle(const Bundle &bundle)
-{
-	const OSReturn result = bundle.verdict == Bundle::Verdict::Invalid ? kOSKextReturnValidation :
-									     kOSKextReturnAuthentication;
-	return Answer::refusal(result, bundle.path() + ": " + bundle.problem);
-}
-
 Opened open_in(OpenFolder &folder, const Bundle &bundle, const Query &query, bool authenticate, Reach reach)
 {
 	if (folder.bundle != &bundle) {
@@ -148,6 +141,13 @@ void use_index(const BundleStore &store, OpenFolder &folder)
 }
 
 } // namespace
+
+Answer refuse_bundle(const Bundle &bundle)
+{
+	const OSReturn result = bundle.verdict == Bundle::Verdict::Invalid ? kOSKextReturnValidation :
+									     kOSKextReturnAuthentication;
+	return Answer::refusal(result, bundle.path() + ": " + bundle.problem);
+}
 
 const char *refuse_name(std::string_view name)
 {

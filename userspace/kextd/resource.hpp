@@ -62,6 +62,9 @@ Answer find_resource(BundleStore &store, const Query &query, OpenFolder &folder)
  */
 bool find_resource_at_once(const BundleStore &store, const Query &query, OpenFolder &folder, Answer &answer);
 
+/* Why nothing of a bundle that is not good is used: the file and the reason. */
+Answer refuse_bundle(const Bundle &bundle);
+
 /* Whether a resource's name may be looked for at all: the reason if not. */
 const char *refuse_name(std::string_view name);
 
