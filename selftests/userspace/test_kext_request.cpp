@@ -2,7 +2,6 @@
 /* kext_request() and kextd_ping(): what each predicate becomes on the nodes, which are made up here. */
 #include <algorithm>
 #include <cerrno>
-#include <cstdarg>
 #include <cstring>
 #include <deque>
 #include <gtest/gtest.h>
@@ -10,11 +9,9 @@
 #include <optional>
 #include <plist/plist.h>
 #include <string>
-#include <sys/ioctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 #include <vector>
 
+#include "fake_node.hpp"
 #include "kextbridge.h"
 
 namespace {
@@ -35,7 +32,7 @@ struct GivenReply {
 };
 
 /* What the nodes know, and what they were told. */
-struct Node {
+struct Node : FakeNode {
 	std::vector<kextbridge_kext> kexts;
 	std::vector<std::string> load_requests;
 	uint32_t status_flags = 0;
@@ -110,7 +107,7 @@ struct Node {
 		return args.max_requests && !args.request_count && !args.reply_count ? -EAGAIN : 0;
 	}
 
-	int call(unsigned long request, void *argument)
+	int call(unsigned long request, void *argument) override
 	{
 		if (const auto error = errors.find(request); error != errors.end())
 			return error->second;
@@ -141,28 +138,6 @@ struct Node {
 		}
 	}
 };
-
-Node *node;
-int client_fd = -1;
-int daemon_fd = -1;
-
-} // namespace
-
-/* Of the whole program: what is no node of these tests is the kernel's. */
-extern "C" int ioctl(int fd, unsigned long request, ...) noexcept
-{
-	va_list arguments;
-	va_start(arguments, request);
-	void *argument = va_arg(arguments, void *);
-	va_end(arguments);
-	if (fd < 0 || (fd != client_fd && fd != daemon_fd))
-		return static_cast<int>(syscall(SYS_ioctl, fd, request, argument));
-	const int error = node->call(request, argument);
-	errno = -error;
-	return error ? -1 : 0;
-}
-
-namespace {
 
 kextbridge_kext a_kext(uint32_t tag, const std::string &identifier, uint32_t state = KEXT_STATE_STARTED)
 {
@@ -262,14 +237,14 @@ class KextRequest : public ::testing::Test {
 		EXPECT_EQ(kextbridge_open("/dev/null", &client_), 0);
 		EXPECT_EQ(kextbridge_daemon_open("/dev/null", &daemon_), 0);
 		host_ = {client_, daemon_};
-		node = &node_;
-		client_fd = kextbridge_fd(client_);
-		daemon_fd = kextbridge_daemon_fd(daemon_);
+		answer_calls(kextbridge_fd(client_), &node_);
+		answer_calls(kextbridge_daemon_fd(daemon_), &node_);
 	}
 
 	~KextRequest() override
 	{
-		client_fd = daemon_fd = -1;
+		answer_calls(kextbridge_fd(client_), nullptr);
+		answer_calls(kextbridge_daemon_fd(daemon_), nullptr);
 		kextbridge_close(client_);
 		kextbridge_daemon_close(daemon_);
 	}
