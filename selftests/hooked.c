@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What needs the test build of kextbridge.ko: a system that goes down and does not, tags that are nearly used up. */
+#include <stdlib.h>
 #include <sys/wait.h>
 
 #include "kselftest_harness.h"
@@ -168,6 +169,36 @@ TEST_F(down, T_092_unload_that_waits_for_the_daemon_is_undone)
 	ASSERT_TRUE(kb_kext(&self->kb, A, &kext));
 	EXPECT_EQ(KEXT_STATE_STARTED, kext.state);
 	EXPECT_EQ(EAGAIN, kb_fetch(self->kb.daemon, &record, 0));
+}
+
+/* The real programs: kextd(8) and kextctl(1) have their exit statuses. */
+TEST_F(down, T_092_kextd_ends_and_no_other_starts)
+{
+	struct kextbridge_status status;
+	int how = -1;
+	pid_t kextd;
+
+	kb_daemon_leave(&self->kb);
+	kextd = fork();
+	ASSERT_GE(kextd, 0);
+	if (!kextd) {
+		execlp("kextd", "kextd", "-f", NULL);
+		_exit(127);
+	}
+	for (int i = 0; i < 2000 && kb_status(&self->kb, &status) && status.daemon_pid != kextd; i++)
+		kb_sleep_ms(10);
+	ASSERT_EQ(kextd, status.daemon_pid);
+	ASSERT_NE(0, WEXITSTATUS(system("kextctl status | grep 'shutting down'")));
+	ASSERT_EQ(0, go_down());
+	ASSERT_EQ(kextd, waitpid(kextd, &how, 0));
+	EXPECT_EQ(0, how);
+	EXPECT_EQ(0, WEXITSTATUS(system("kextd -f >/tmp/kextd.log 2>&1")));
+	EXPECT_EQ(0, WEXITSTATUS(system("grep -q 'the system is shutting down' /tmp/kextd.log")));
+	EXPECT_EQ(0, WEXITSTATUS(system("kextctl status | grep -q 'shutting down'")));
+	EXPECT_EQ(0, WEXITSTATUS(system("kextctl --json status | grep -q '\"shutting_down\": true'")));
+	EXPECT_EQ(6, WEXITSTATUS(system("kextctl load com.example.none")));
+	EXPECT_EQ(6, WEXITSTATUS(system("kextctl unload " ID_A)));
+	EXPECT_EQ(6, WEXITSTATUS(system("kextctl request " ID_A " x")));
 }
 
 /* ---- tags */

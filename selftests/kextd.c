@@ -88,6 +88,13 @@ static bool logged(const char *text)
 	return strstr(log, text);
 }
 
+static bool logged_soon(const char *text)
+{
+	for (int i = 0; i < SOON_MS / 20 && !logged(text); i++)
+		kb_sleep_ms(20);
+	return logged(text);
+}
+
 FIXTURE(kextd)
 {
 	struct kb kb;
@@ -372,9 +379,17 @@ TEST_F(kextd, T_107_load_of_nothing)
 {
 	EXPECT_EQ(kOSKextReturnDeferred, kb_kpi_load(&self->kb, "com.example.no.such.kext"));
 	EXPECT_TRUE(kb_quiet(&self->kb, KBTEST_CALLBACK, 500));
-	for (int i = 0; i < 100 && !logged("com.example.no.such.kext"); i++)
-		kb_sleep_ms(20);
-	EXPECT_TRUE(logged("com.example.no.such.kext"));
+	EXPECT_TRUE(logged_soon("com.example.no.such.kext"));
+}
+
+TEST_F(kextd, T_110_loads_and_unloads_are_logged)
+{
+	ASSERT_TRUE(logged_soon("serving requests"));
+	ASSERT_EQ(0, kb_insmod(B));
+	EXPECT_TRUE(logged_soon(" " ID_B " (module " B ") has been loaded"));
+	EXPECT_FALSE(logged(" " ID_B " (module " B ") has been unloaded"));
+	ASSERT_EQ(0, kb_unload(self->kb.control, kb_tag(&self->kb, B), 0));
+	EXPECT_TRUE(logged_soon(" " ID_B " (module " B ") has been unloaded"));
 }
 
 /* ---- unloads */
