@@ -9,9 +9,12 @@
 #include <linux/fs.h>
 #include <linux/gfp.h>
 #include <linux/kbuild.h>
+#include <linux/ktime.h>
 #include <linux/lockdep.h>
 #include <linux/module.h>
 #include <linux/poll.h>
+#include <linux/printk.h>
+#include <linux/sched.h>
 
 #include "shim/opaque.h"
 
@@ -26,6 +29,8 @@ int main(void)
 	DEFINE_LAYOUT(KREF, struct kref);
 	DEFINE_LAYOUT(LOCK_CLASS_KEY, struct lock_class_key);
 	DEFINE_LAYOUT(MUTEX, struct mutex);
+	DEFINE_LAYOUT(RW_SEMAPHORE, struct rw_semaphore);
+	DEFINE_LAYOUT(SPINLOCK, struct spinlock);
 	DEFINE_LAYOUT(TIMERQUEUE_HEAD, struct timerqueue_head);
 	DEFINE_LAYOUT(TIMERQUEUE_NODE, struct timerqueue_node);
 	DEFINE_LAYOUT(WAIT_QUEUE_HEAD, struct wait_queue_head);
@@ -45,8 +50,16 @@ int main(void)
 	DEFINE(SHIM_GFP_RETRY_MAYFAIL, (__force unsigned int)__GFP_RETRY_MAYFAIL);
 	DEFINE(SHIM_GFP_ZERO, (__force unsigned int)__GFP_ZERO);
 	DEFINE(SHIM_RCU_HEAD_SIZE, sizeof(struct rcu_head));
+	DEFINE_CONSTANT(KTIME_MAX);
+	DEFINE_CONSTANT(LOGLEVEL_INFO);
 	DEFINE_CONSTANT(O_NONBLOCK);
 	DEFINE_CONSTANT(PAGE_SHIFT);
+	/*
+	 * Freezable: who waits for user space, which is frozen too, must not keep the system from suspending. The driver
+	 * may hold other locks of its own.
+	 */
+	DEFINE(SHIM_TASK_IDLE, TASK_IDLE | TASK_FREEZABLE_UNSAFE);
+	DEFINE(SHIM_TASK_INTERRUPTIBLE, TASK_INTERRUPTIBLE | TASK_FREEZABLE_UNSAFE);
 	DEFINE_CONSTANT(WQ_UNBOUND);
 	DEFINE_CONSTANT(WQ_MAX_ACTIVE);
 	DEFINE(SHIM_XA_FLAGS_REQUESTS, (__force unsigned int)XA_FLAGS_LOCK_BH);
@@ -67,5 +80,6 @@ int main(void)
 	DEFINE_CONSTANT(EPERM);
 	DEFINE_CONSTANT(ERESTARTSYS);
 	DEFINE_CONSTANT(ESHUTDOWN);
+	DEFINE_CONSTANT(ETIME);
 	return 0;
 }

@@ -15,6 +15,8 @@ CHECK_LAYOUT(DELAYED_WORK, struct delayed_work);
 CHECK_LAYOUT(KREF, struct kref);
 CHECK_LAYOUT(LOCK_CLASS_KEY, struct lock_class_key);
 CHECK_LAYOUT(MUTEX, struct mutex);
+CHECK_LAYOUT(RW_SEMAPHORE, struct rw_semaphore);
+CHECK_LAYOUT(SPINLOCK, struct spinlock);
 CHECK_LAYOUT(TIMERQUEUE_HEAD, struct timerqueue_head);
 CHECK_LAYOUT(TIMERQUEUE_NODE, struct timerqueue_node);
 CHECK_LAYOUT(WAIT_QUEUE_HEAD, struct wait_queue_head);

@@ -41,3 +41,8 @@ void shim_pr_warn_ratelimited(const char *fmt, ...)
 	pr_warn_ratelimited("%pV\n", &vaf);
 	va_end(args);
 }
+
+void shim_vprintk_emit(int level, const char *fmt, va_list args)
+{
+	vprintk_emit(0, level, NULL, fmt, args);
+}

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <linux/hrtimer.h>
 #include <linux/poll.h>
 #include <linux/sched/signal.h>
 #include <linux/wait.h>
@@ -41,6 +42,12 @@ int shim_wait_event_killable(struct wait_queue_head *wq, bool (*condition)(void 
 {
 	/* Freezable: who waits for user space, which is frozen too, must not keep the system from suspending. */
 	return wait_event_state(*wq, looked(condition, arg), (TASK_KILLABLE | TASK_FREEZABLE));
+}
+
+int shim___wait_event_hrtimeout(struct wait_queue_head *wq, bool (*condition)(void *arg), void *arg, s64 timeout_ns,
+				unsigned int state)
+{
+	return __wait_event_hrtimeout(*wq, looked(condition, arg), timeout_ns, state);
 }
 
 bool shim_waitqueue_active(struct wait_queue_head *wq)

@@ -15,4 +15,14 @@ template <typename T> void write_once(T &to, T value)
 	*static_cast<volatile T *>(&to) = value;
 }
 
+// A variable that threads look at while another one writes it.
+// ORDER: none; each looks for a value that only it can have stored.
+template <typename T> class Racy final {
+	T value_ = {};
+
+      public:
+	T load() const { return __atomic_load_n(&value_, __ATOMIC_RELAXED); }
+	void store(T value) { __atomic_store_n(&value_, value, __ATOMIC_RELAXED); }
+};
+
 } // namespace kextbridge

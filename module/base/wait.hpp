@@ -38,6 +38,12 @@ class WaitQueue final {
 	{
 		return shim_wait_event_interruptible_exclusive(&wq_, call<F>, &condition);
 	}
+	// Until the condition holds, for timeout_ns at most: 0, -ETIME, -ERESTARTSYS. SHIM_TASK_*, SHIM_KTIME_MAX.
+	template <typename F> int wait_hrtimeout(F condition, s64 timeout_ns, unsigned int state)
+		KEXTBRIDGE_EXCLUDES(core_lock())
+	{
+		return shim___wait_event_hrtimeout(&wq_, call<F>, &condition, timeout_ns, state);
+	}
 	template <typename F> int wait_killable(F condition) KEXTBRIDGE_EXCLUDES(core_lock())
 	{
 		return shim_wait_event_killable(&wq_, call<F>, &condition);

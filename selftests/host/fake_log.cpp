@@ -55,6 +55,11 @@ extern "C" void shim_pr_warn_ratelimited(const char *format, ...)
 	va_end(arguments);
 }
 
+extern "C" void shim_vprintk_emit(int, const char *format, va_list arguments)
+{
+	fake::log_line(format, arguments);
+}
+
 extern "C" void shim_trace_submit(u32, u32, u32, const char *identifier, const char *name)
 {
 	if (strlen(identifier) > 4096 || strlen(name) > 4096)

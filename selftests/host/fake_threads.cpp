@@ -284,6 +284,21 @@ extern "C" void shim_might_sleep(void)
 	fake::may_sleep("might_sleep");
 }
 
+extern "C" struct task_struct *shim_current(void)
+{
+	return reinterpret_cast<task_struct *>(&fake::current());
+}
+
+// Whoever moves the clock ends it.
+extern "C" void shim_schedule_timeout_idle(u64 timeout_ns)
+{
+	u64 until = fake::now() + timeout_ns;
+
+	fake::may_sleep("schedule_timeout");
+	while (fake::now() < until)
+		sched_yield();
+}
+
 extern "C" u64 shim_ktime_get_ns(void)
 {
 	return fake::now();

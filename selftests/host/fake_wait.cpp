@@ -83,7 +83,11 @@ void wake(WaitQueueHead *wq, int exclusive)
 
 enum class Sleep { Uninterruptible, Interruptible, Killable };
 
-int wait_event(struct wait_queue_head *opaque, bool (*condition)(void *), void *arg, Sleep kind, bool exclusive)
+constexpr u64 kNever = ~0ull;
+
+// until: of the fake clock.
+int wait_event(struct wait_queue_head *opaque, bool (*condition)(void *), void *arg, Sleep kind, bool exclusive,
+	       u64 until = kNever)
 {
 	WaitQueueHead *wq = fake::as<WaitQueueHead>(opaque);
 	fake::Task &task = fake::current();
@@ -121,12 +125,22 @@ int wait_event(struct wait_queue_head *opaque, bool (*condition)(void *), void *
 			err = -SHIM_ERESTARTSYS;
 			break;
 		}
+		// The kernel's hrtimer, too, ends the loop after the condition has been looked at once.
+		if (fake::now() >= until) {
+			err = -SHIM_ETIME;
+			break;
+		}
 		std::unique_lock own(task.mutex);
 
 		fake::counters.sleepers.fetch_add(1);
 		task.sleeping = true;
-		while (!waiter.woken && !signalled())
-			task.wakeup.wait(own);
+		while (!waiter.woken && !signalled() && fake::now() < until) {
+			// Who moves the clock wakes nobody.
+			if (until == kNever)
+				task.wakeup.wait(own);
+			else
+				task.wakeup.wait_for(own, std::chrono::milliseconds(1));
+		}
 		task.sleeping = false;
 		fake::counters.sleepers.fetch_sub(1);
 	}
@@ -182,6 +196,16 @@ extern "C" int shim_wait_event_interruptible_exclusive(struct wait_queue_head *w
 extern "C" int shim_wait_event_killable(struct wait_queue_head *wq, bool (*condition)(void *arg), void *arg)
 {
 	return wait_event(wq, condition, arg, Sleep::Killable, false);
+}
+
+extern "C" int shim___wait_event_hrtimeout(struct wait_queue_head *wq, bool (*condition)(void *arg), void *arg,
+					   s64 timeout_ns, unsigned int state)
+{
+	u64 until = timeout_ns == SHIM_KTIME_MAX ? kNever : fake::now() + static_cast<u64>(timeout_ns);
+
+	return wait_event(wq, condition, arg,
+			  state == SHIM_TASK_INTERRUPTIBLE ? Sleep::Interruptible : Sleep::Uninterruptible, false,
+			  until);
 }
 
 struct poll_table_struct {

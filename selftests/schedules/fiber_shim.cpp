@@ -66,6 +66,20 @@ extern "C" void shim_might_sleep(void)
 	fake::may_sleep("might_sleep");
 }
 
+extern "C" struct task_struct *shim_current(void)
+{
+	return reinterpret_cast<task_struct *>(&running());
+}
+
+extern "C" void shim_schedule_timeout_idle(u64 timeout_ns)
+{
+	u64 until = fake::now() + timeout_ns;
+
+	fake::may_sleep("schedule_timeout");
+	step(
+		"sleeps", "", [](const void *at) { return fake::now() >= *static_cast<const u64 *>(at); }, &until);
+}
+
 // ---- the seam
 
 namespace fake {

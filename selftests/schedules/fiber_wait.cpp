@@ -68,9 +68,12 @@ void wake(WaitQueueHead *wq, int exclusive)
 
 enum class Sleep { Uninterruptible, Interruptible, Killable };
 
+constexpr u64 kNever = ~0ull;
+
 struct Sleeper {
 	Waiter waiter;
 	Sleep kind = Sleep::Uninterruptible;
+	u64 until = kNever;
 };
 
 bool signalled(int slot, Sleep kind)
@@ -84,10 +87,11 @@ bool may_go_on(const void *arg)
 {
 	const Sleeper &sleeper = *static_cast<const Sleeper *>(arg);
 
-	return sleeper.waiter.woken || signalled(sleeper.waiter.slot, sleeper.kind);
+	return sleeper.waiter.woken || fake::now() >= sleeper.until || signalled(sleeper.waiter.slot, sleeper.kind);
 }
 
-int wait_event(struct wait_queue_head *opaque, bool (*condition)(void *), void *arg, Sleep kind, bool exclusive)
+int wait_event(struct wait_queue_head *opaque, bool (*condition)(void *), void *arg, Sleep kind, bool exclusive,
+	       u64 until = kNever)
 {
 	WaitQueueHead *wq = head_of(opaque);
 	Sleeper sleeper;
@@ -100,6 +104,7 @@ int wait_event(struct wait_queue_head *opaque, bool (*condition)(void *), void *
 	waiter.slot = running_slot();
 	waiter.exclusive = exclusive;
 	sleeper.kind = kind;
+	sleeper.until = until;
 	for (;;) {
 		step("prepare_to_wait", wq->name);
 		// A signal takes the waiter off, so that it cannot swallow an exclusive wake-up.
@@ -115,6 +120,10 @@ int wait_event(struct wait_queue_head *opaque, bool (*condition)(void *), void *
 			break;
 		if (stop) {
 			err = -SHIM_ERESTARTSYS;
+			break;
+		}
+		if (fake::now() >= until) {
+			err = -SHIM_ETIME;
 			break;
 		}
 		running().sleeps_on = wq;
@@ -173,6 +182,16 @@ extern "C" int shim_wait_event_interruptible_exclusive(struct wait_queue_head *w
 extern "C" int shim_wait_event_killable(struct wait_queue_head *wq, bool (*condition)(void *arg), void *arg)
 {
 	return wait_event(wq, condition, arg, Sleep::Killable, false);
+}
+
+extern "C" int shim___wait_event_hrtimeout(struct wait_queue_head *wq, bool (*condition)(void *arg), void *arg,
+					   s64 timeout_ns, unsigned int state)
+{
+	u64 until = timeout_ns == SHIM_KTIME_MAX ? kNever : fake::now() + static_cast<u64>(timeout_ns);
+
+	return wait_event(wq, condition, arg,
+			  state == SHIM_TASK_INTERRUPTIBLE ? Sleep::Interruptible : Sleep::Uninterruptible, false,
+			  until);
 }
 
 struct poll_table_struct {

@@ -41,6 +41,10 @@ bool shim_file_capable(const struct file *file, int cap);
 /* In the initial user namespace. */
 u32 shim_current_uid(void);
 
+/* ---- delay.c: the CPU is busy meanwhile ---- */
+void shim_ndelay(unsigned long nsecs);
+void shim_udelay(unsigned long usecs); /* some thousands at most */
+
 /* ---- file.c: a descriptor that a daemon handed over ---- */
 struct file *shim_fget(int fd);
 void shim_fput(struct file *file);
@@ -57,10 +61,16 @@ void shim_kref_get(struct kref *kref);
 bool shim_kref_get_unless_zero(struct kref *kref);
 bool shim_kref_put(struct kref *kref, void (*release)(struct kref *kref));
 
+/* ---- lockdep.c: a class for a lock of its own, in memory that is neither code nor data of a module ---- */
+void shim_lockdep_register_key(struct lock_class_key *key);
+void shim_lockdep_unregister_key(struct lock_class_key *key) SHIM_SLEEPS;
+
 /* ---- log.c: one line each, with the module's name in front ---- */
 __attribute__((format(printf, 1, 2))) void shim_pr_info(const char *fmt, ...);
 __attribute__((format(printf, 1, 2))) void shim_pr_warn(const char *fmt, ...);
 __attribute__((format(printf, 1, 2))) void shim_pr_warn_ratelimited(const char *fmt, ...);
+/* As it is; level is SHIM_LOGLEVEL_*. */
+__attribute__((format(printf, 2, 0))) void shim_vprintk_emit(int level, const char *fmt, __builtin_va_list args);
 
 /* ---- module.c ---- */
 bool shim_try_module_get(struct module *module);
@@ -69,6 +79,13 @@ int shim_module_refcount(struct module *module);
 const char *shim_module_name(const struct module *module);
 /* The executable part that stays after init: [*start, *start + *size). */
 void shim_module_text(const struct module *module, unsigned long *start, unsigned long *size);
+
+/* ---- mutex.c ---- */
+void shim_mutex_init(struct mutex *lock, const char *name, struct lock_class_key *key);
+void shim_mutex_destroy(struct mutex *lock);
+void shim_mutex_lock(struct mutex *lock) SHIM_SLEEPS;
+bool shim_mutex_trylock(struct mutex *lock);
+void shim_mutex_unlock(struct mutex *lock);
 
 /* ---- pid.c: the process behind an open file ---- */
 struct pid *shim_get_current_tgid(void);
@@ -82,9 +99,28 @@ int shim_pid_vnr(struct pid *pid);
 /* CONTEXT: sleeps, for tens of milliseconds. */
 void shim_synchronize_rcu_tasks(void) SHIM_SLEEPS;
 
+/* ---- rwsem.c ---- */
+void shim_init_rwsem(struct rw_semaphore *sem, const char *name, struct lock_class_key *key);
+void shim_down_read(struct rw_semaphore *sem) SHIM_SLEEPS;
+void shim_down_write(struct rw_semaphore *sem) SHIM_SLEEPS;
+void shim_up_read(struct rw_semaphore *sem);
+void shim_up_write(struct rw_semaphore *sem);
+
 /* ---- sched.c ---- */
+/* The thread that asks. */
+struct task_struct *shim_current(void);
 void shim_cond_resched(void) SHIM_SLEEPS;
 void shim_might_sleep(void) SHIM_SLEEPS;
+/* So long at least, unless somebody wakes the thread. */
+void shim_schedule_timeout_idle(u64 timeout_ns) SHIM_SLEEPS;
+
+/* ---- spinlock.c ---- */
+void shim_spin_lock_init(struct spinlock *lock, const char *name, struct lock_class_key *key);
+void shim_spin_lock(struct spinlock *lock);
+bool shim_spin_trylock(struct spinlock *lock);
+void shim_spin_unlock(struct spinlock *lock);
+unsigned long shim_spin_lock_irqsave(struct spinlock *lock); /* the flags for the other */
+void shim_spin_unlock_irqrestore(struct spinlock *lock, unsigned long flags);
 
 /* ---- time.c ---- */
 u64 shim_ktime_get_ns(void); /* CLOCK_MONOTONIC */
@@ -113,6 +149,9 @@ int shim_wait_event_interruptible(struct wait_queue_head *wq, bool (*condition)(
 int shim_wait_event_interruptible_exclusive(struct wait_queue_head *wq, bool (*condition)(void *arg),
 					    void *arg) SHIM_SLEEPS;
 int shim_wait_event_killable(struct wait_queue_head *wq, bool (*condition)(void *arg), void *arg) SHIM_SLEEPS;
+/* state is SHIM_TASK_*, timeout_ns SHIM_KTIME_MAX for none. 0, -ETIME, -ERESTARTSYS. */
+int shim___wait_event_hrtimeout(struct wait_queue_head *wq, bool (*condition)(void *arg), void *arg, s64 timeout_ns,
+				unsigned int state) SHIM_SLEEPS;
 void shim_poll_wait(struct file *file, struct wait_queue_head *wq, struct poll_table_struct *table) SHIM_SLEEPS;
 
 /* ---- work.c ---- */
