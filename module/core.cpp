@@ -5,6 +5,7 @@
 #include "daemon.hpp"
 #include "in_flight.hpp"
 #include "kext_alloc.hpp"
+#include "iolock.hpp"
 #include "load.hpp"
 #include "unload.hpp"
 #include "shim/enforce.h"
@@ -47,6 +48,7 @@ static int init_core() KEXTBRIDGE_UNCHECKED
 	core.fetch.init("kextbridge_fetch", &fetch_key);
 	core.barrier.init("kextbridge_barrier", &barrier_key);
 	core.watchers.init("kextbridge_watchers", &watchers_key);
+	init_events();
 	// Unbound: a callback or a stop function may sleep for long, each in a worker of its own.
 	core.workqueue = shim_alloc_workqueue("kextbridge", SHIM_WQ_UNBOUND, SHIM_WQ_MAX_ACTIVE);
 	return core.workqueue ? 0 : -SHIM_ENOMEM;

@@ -18,4 +18,6 @@
 #include "kext_alloc.cpp"
 #include "version.cpp"
 #include "text.cpp"
+#include "iolib.cpp"
+#include "iolock.cpp"
 #include "core.cpp"

@@ -85,9 +85,11 @@ define driver-kbuild
 KEXTBRIDGE_DIR := $(KEXTBRIDGE)
 obj-m := $(DRIVER).o
 $(DRIVER)-y := glue/kext.o$(foreach s,$(driver-c), $(call driver-object,$(s)).o)$(if $(driver-cxx), glue/unit.o)
-ccflags-y := -I$(KEXTBRIDGE)/shim/include $(CPPFLAGS)
+# darwin/ has <sys/types.h> and others whose names a program's own C library has too.
+ccflags-y := -I$(KEXTBRIDGE)/shim/include -I$(KEXTBRIDGE)/shim/include/darwin $(CPPFLAGS)
 # A callback need not use all that it is given, nor an initializer name all fields.
-cxxflags-y := -DKEXTBRIDGE_FREESTANDING -Wno-unused-parameter -Wno-missing-field-initializers $(CPPFLAGS)
+cxxflags-y := -I$(KEXTBRIDGE)/shim/include/darwin -DKEXTBRIDGE_FREESTANDING -Wno-unused-parameter \
+	-Wno-missing-field-initializers $(CPPFLAGS)
 include $(KEXTBRIDGE)/scripts/Makefile.cxx
 targets += glue/unit.o
 endef

@@ -3,6 +3,7 @@
 #include <linux/cache.h>
 #include <linux/export.h>
 
+#include "IOKit/IOLib.h"
 #include "kern/kext_alloc.h"
 #include "kextbridge/client.h"
 #include "kextbridge/instance.h"
@@ -36,3 +37,52 @@ EXPORT_SYMBOL_GPL(kextbridge_kext_exit);
 /* Where the kernel's module loader leaves a weak symbol that nobody has. */
 const void *gOSKextUnresolved __ro_after_init;
 EXPORT_SYMBOL_GPL(gOSKextUnresolved);
+EXPORT_SYMBOL_GPL(IOMalloc);
+EXPORT_SYMBOL_GPL(IOMallocZero);
+EXPORT_SYMBOL_GPL(IOFree);
+EXPORT_SYMBOL_GPL(IOMallocAligned);
+EXPORT_SYMBOL_GPL(IOFreeAligned);
+EXPORT_SYMBOL_GPL(IOMallocPageable);
+EXPORT_SYMBOL_GPL(IOFreePageable);
+EXPORT_SYMBOL_GPL(IOLog);
+EXPORT_SYMBOL_GPL(IOLogv);
+EXPORT_SYMBOL_GPL(IOSleep);
+EXPORT_SYMBOL_GPL(IODelay);
+EXPORT_SYMBOL_GPL(IOPause);
+EXPORT_SYMBOL_GPL(mach_absolute_time);
+EXPORT_SYMBOL_GPL(kextbridge_strtol);
+EXPORT_SYMBOL_GPL(kextbridge_strtoul);
+
+EXPORT_SYMBOL_GPL(IOLockAlloc);
+EXPORT_SYMBOL_GPL(IOLockFree);
+EXPORT_SYMBOL_GPL(IOLockLock);
+EXPORT_SYMBOL_GPL(IOLockTryLock);
+EXPORT_SYMBOL_GPL(IOLockUnlock);
+EXPORT_SYMBOL_GPL(IOLockSleep);
+EXPORT_SYMBOL_GPL(IOLockSleepDeadline);
+EXPORT_SYMBOL_GPL(IOLockWakeup);
+
+EXPORT_SYMBOL_GPL(IORecursiveLockAlloc);
+EXPORT_SYMBOL_GPL(IORecursiveLockFree);
+EXPORT_SYMBOL_GPL(IORecursiveLockLock);
+EXPORT_SYMBOL_GPL(IORecursiveLockTryLock);
+EXPORT_SYMBOL_GPL(IORecursiveLockUnlock);
+EXPORT_SYMBOL_GPL(IORecursiveLockHaveLock);
+EXPORT_SYMBOL_GPL(IORecursiveLockSleep);
+EXPORT_SYMBOL_GPL(IORecursiveLockSleepDeadline);
+EXPORT_SYMBOL_GPL(IORecursiveLockWakeup);
+
+EXPORT_SYMBOL_GPL(IORWLockAlloc);
+EXPORT_SYMBOL_GPL(IORWLockFree);
+EXPORT_SYMBOL_GPL(IORWLockRead);
+EXPORT_SYMBOL_GPL(IORWLockWrite);
+EXPORT_SYMBOL_GPL(IORWLockUnlock);
+
+EXPORT_SYMBOL_GPL(IOSimpleLockAlloc);
+EXPORT_SYMBOL_GPL(IOSimpleLockFree);
+EXPORT_SYMBOL_GPL(IOSimpleLockInit);
+EXPORT_SYMBOL_GPL(IOSimpleLockLock);
+EXPORT_SYMBOL_GPL(IOSimpleLockTryLock);
+EXPORT_SYMBOL_GPL(IOSimpleLockUnlock);
+EXPORT_SYMBOL_GPL(IOSimpleLockLockDisableInterrupt);
+EXPORT_SYMBOL_GPL(IOSimpleLockUnlockEnableInterrupt);
