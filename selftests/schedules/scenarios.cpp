@@ -74,6 +74,8 @@ const Scenario scenarios[] = {
 	{"wake-next", wake_next, 2, 3, 1, "a thread that leaves something behind"},
 	{"wake-fault", wake_fault, 2, 3, 1, "a thread that cannot take what it fetched"},
 	{"wake-suspect", wake_suspect, 2, 3, 0, "after a daemon died with one in hand"},
+	{"event-answer", event_answer, 2, 3, 1, "sleeping on an event against its wake-up"},
+	{"event-signal", event_signal, 2, 3, 0, "two sleepers, a signal for the first, a wake-up of one"},
 	{},
 };
 

@@ -55,4 +55,7 @@ void wake_next();
 void wake_fault();
 void wake_suspect();
 
+void event_answer();
+void event_signal();
+
 } // namespace schedules
