@@ -701,7 +701,7 @@ static bool unload_kexts(struct kb *kb)
 	while (count--) {
 		int result;
 
-		if (strncmp(kexts[count].module, "kbtest_", 7))
+		if (strncmp(kexts[count].module, "kbtest_", 7) && strncmp(kexts[count].module, "kbpattern_", 10))
 			continue;
 		while (kexts[count].retains--)
 			kb_release(kb->control, kexts[count].load_tag);
