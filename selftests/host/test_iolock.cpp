@@ -305,6 +305,20 @@ TEST_F(Iolock, wakeup_is_not_lost_to_a_signal)
 	EXPECT_GT(interrupted, 0u);
 }
 
+// The wake-up comes between the last look of who was interrupted and its leaving.
+TEST_F(Iolock, wakeup_behind_the_last_look_counts)
+{
+	Sleeper first(lock, &event, THREAD_INTERRUPTIBLE);
+	Sleeper second(lock, &event);
+
+	fake::at_next(fake::Moment::Unlock, [this] { IOLockWakeup(lock, &event, true); });
+	fake::interrupt(first.task());
+	EXPECT_EQ(first.result(), THREAD_AWAKENED);
+	EXPECT_TRUE(second.stays_asleep());
+	IOLockWakeup(lock, &event, true);
+	EXPECT_EQ(second.result(), THREAD_AWAKENED);
+}
+
 TEST_F(Iolock, mistakes_change_nothing)
 {
 	IOLockLock(lock);
