@@ -6,6 +6,7 @@
 //  process   mirrors
 //  Insmod    kext.cpp load(), start(), leave_registry(); the kernel's module init
 //  Asker     control.cpp unload(), unload.cpp begin_unload(), wait_done(): a program, which may be killed
+//  Stopper   the same, with KEXTBRIDGE_UNLOAD_STOP_ONLY: the kext ends Loaded
 //  Scan      unload.cpp scan_for_idle_kexts(), arm_next_scan_locked()
 //  Life      unload.cpp advance(): stop(), hand_over(), conclude(), restart(); base/work.hpp
 //  Exit      unload.cpp unload_from_exit(): enter_exit(), flush_and_stop(), leave_registry(), on the thread that deletes
@@ -24,7 +25,8 @@
 // deadline (once) and a scan that is armed may come at any moment. Who would be refused waits until he would not be, and
 // may be refused all the same by then. The asker's message and the scan's have a place each, for one at a time.
 //
-// All of them at once are too many, and many never meet; so each check has some. SCAN: autounload. NO_ASKER: nobody
+// All of them at once are too many, and many never meet; so each check has some. STOP: it is stopped and not unloaded, once.
+// SCAN: autounload. NO_ASKER: nobody
 // asks for an unload. FORCE: rmmod -f. PLAIN: a KEXT_PLAIN_RMMOD kext, its rmmod. NO_LOADER, NO_TRAFFIC, NO_STRANGER,
 // NO_RETAINER, NO_DEADLINE, NO_CRASH leave one out. RETAINS: how often it is retained.
 //
@@ -37,6 +39,9 @@
 // CHECK autounload safety -DSCAN -DNO_ASKER: unload by the scan
 // CHECK autounload live -DSCAN -DNO_ASKER -DNO_LOADER: which comes
 // CHECK both safety -DSCAN -DNO_LOADER -DNO_TRAFFIC -DNO_DEADLINE: by either
+// CHECK stop safety -DSTOP -DNO_TRAFFIC -DNO_STRANGER -DNO_DEADLINE: stop without unload, and start again
+// CHECK stop live -DSTOP -DNO_TRAFFIC -DNO_STRANGER -DNO_DEADLINE -DNO_RETAINER: both come to an end
+// CHECK stop_forced safety -DSTOP -DFORCE -DNO_ASKER -DNO_TRAFFIC -DNO_STRANGER: and rmmod -f
 // CHECK forced safety -DFORCE -DNO_LOADER -DNO_STRANGER -DNO_RETAINER: rmmod -f at any moment
 // CHECK forced live -DFORCE -DNO_LOADER -DNO_STRANGER -DNO_RETAINER: nobody waits for ever for what it overtook
 // CHECK plain safety -DPLAIN -DNO_LOADER -DNO_STRANGER -DNO_DEADLINE: a kext that anybody may remove
@@ -59,6 +64,8 @@
 // BUG_LIFE_NOT_FLUSHED -DNO_LOADER: nor for the worker that unloads
 // BUG_WAITERS_NEVER_WOKEN -DNO_LOADER: the end of an unload wakes nobody
 // BUG_LOADS_NOT_RELEASED -DNO_TRAFFIC -DNO_STRANGER: nor does it release the loads that wait for it
+// BUG_HANDED_OVER_TWICE -DSTOP -DNO_TRAFFIC -DNO_STRANGER: an unload that begins before the work for a load has run
+// BUG_STOPPED_LOADS_WAIT -DSTOP -DNO_TRAFFIC -DNO_STRANGER: nobody starts a stopped kext for the loads that waited
 // BUG_SCAN_IGNORES_PENDING -DSCAN -DNO_ASKER -DNO_LOADER: a scan unloads a kext with a pending request
 // BUG_SCAN_WAITS_FOR_EVER live -DSCAN -DNO_ASKER -DNO_LOADER: a scan that waits for a daemon is forgotten
 // BUG_NO_GRACE_PERIOD -DPLAIN -DNO_LOADER -DNO_STRANGER: the text goes while who released the kext is on its way out of it
@@ -77,9 +84,11 @@ byte request;          // 0: none, else:
 #define WAITING 1
 #define ANSWERED 2
 #define RUNNING 3
-#define MESSAGES 3
-#define ASKED 1        // the messages: the asker's, the scan's
+#define MESSAGES 4
+#define ASKED 1        // the messages: the asker's, the scan's, the stopper's
 #define SCANNED 2
+#define STOPPED 3
+bool stop_only;        // kext.stop_only
 mtype state[MESSAGES];
 byte ref[MESSAGES];
 bool queued[MESSAGES]; // Pending, for the daemon
@@ -239,7 +248,17 @@ inline finish_unload(m, ok)
 		state[m] = Finished;
 		success[m] = ok;
 		wake_done();
-		release_loads();
+		if
+#ifdef STOP
+		:: stop_only && kext == Loaded && load == Pending && !load_queued ->
+#ifndef BUG_STOPPED_LOADS_WAIT
+			queue_life()
+#else
+			skip
+#endif
+#endif
+		:: else -> release_loads()
+		fi;
 		put(m); // the table's
 		put(m)  // unload's
 	fi;
@@ -281,7 +300,7 @@ inline revoke(scratch)
 	:: else
 	fi;
 	session = 0;
-	// What is Fetched, and with daemon_left_locked() what is not.
+	// What is Fetched, and with refuse_unloads_locked() what is not.
 	if
 #ifndef BUG_LEASE_SURVIVES
 	:: unload != 0 && state[unload] == Fetched -> answer_unload(unload, false, true, scratch)
@@ -318,6 +337,7 @@ inline begin_unload(m, automatically)
 		state[m] = Pending;
 		ref[m] = 3;
 		unload = m;
+		stop_only = false;
 		if
 		:: kext == Started -> set_state(Flushing)
 		:: else -> set_state(Stopped)
@@ -383,6 +403,46 @@ active proctype Asker()
 			fi
 		od
 	od
+}
+#endif
+
+#ifdef STOP
+active proctype Stopper()
+{
+	bool began;
+
+	if
+	:: d_step { kext == Started && unload == 0 && !retains && module_ref == OWN -> kext_ref++ };
+		d_step {
+			KEXT;
+			if
+			:: kext != Started || unload != 0 || retains != 0 || module_ref != OWN -> put_kext()
+			:: else ->
+				began = true;
+				done = done | 8;
+				kext_ref++;
+				state[STOPPED] = Pending;
+				ref[STOPPED] = 3;
+				unload = STOPPED;
+				stop_only = true;
+				set_state(Flushing);
+				done = done | 8;
+				queue_life()
+			fi
+		}
+		do
+		:: !began -> break
+		:: atomic {
+			began && state[STOPPED] == Finished ->
+			done = done & ~8;
+			began = false;
+			put(STOPPED);
+			put_kext()
+		}
+		:: else -> atomic { !(done & 8) -> done = done | 8 }
+		od
+	:: skip
+	fi
 }
 #endif
 
@@ -453,10 +513,16 @@ inline flush()
 	d_step { set_state(Stopping); stop_begins() }
 }
 
+#ifndef BUG_HANDED_OVER_TWICE
+#define HANDED_OVER (state[unload] == Fetched || queued[unload])
+#else
+#define HANDED_OVER false
+#endif
+
 active proctype Life()
 {
 	byte scratch;
-	bool flushing;
+	bool flushing, wanted;
 
 end:
 	do
@@ -466,9 +532,31 @@ end:
 		KEXT;
 		life_queued = false;
 		life_running = true;
+#ifdef STOP
+		wanted = kext == Loaded && unload == 0 && load == Pending && !load_queued;
+#endif
 		flushing = kext == Flushing
 	};
 		if
+		:: wanted ->
+			// start_for_loads(), restart_loaded()
+			wanted = false;
+			if
+			:: d_step { kext == Loaded -> set_state(Starting); start_begins() };
+				if
+				:: d_step { started() }
+				:: d_step { !start_failed -> start_failed = true; start_ends(false); set_state(Loaded) };
+					d_step { discard_request() }
+				fi
+			:: kext != Loaded
+			fi;
+			d_step {
+				if
+				:: unload == 0 -> release_loads()
+				:: else
+				fi
+			};
+			goto out
 		:: flushing ->
 			flushing = false;
 			flush();
@@ -483,14 +571,16 @@ end:
 					fi
 				};
 				goto out
-			:: d_step { stop_ends(true); set_state(Stopped) }
+			:: d_step { stop_only -> stop_ends(true); set_state(Loaded); finish_unload(scratch, true) };
+				goto out
+			:: d_step { !stop_only -> stop_ends(true); set_state(Stopped) }
 			fi
-		:: !flushing
+		:: !flushing && !wanted
 		fi;
 		if
-		:: unload == 0 || kext != Stopped
+		:: unload == 0 || kext != Stopped || HANDED_OVER
 		:: d_step {
-			unload != 0 && kext == Stopped && state[unload] != Answered ->
+			unload != 0 && kext == Stopped && state[unload] != Answered && !HANDED_OVER ->
 			// hand_over()
 #if !defined(PLAIN) && !defined(BUG_DELETE_BEFORE_FLUSH)
 			put_module()
@@ -562,6 +652,7 @@ inline leave_registry(scratch)
 		:: unload != 0 && state[unload] != Fetched -> finish_unload(scratch, true)
 		:: else
 		fi;
+		release_loads();
 		discard_request()
 	}
 	d_step {
@@ -788,7 +879,7 @@ active proctype Loader()
 {
 	if
 	:: kext == Started || kext == Starting
-	:: atomic { kext == Loaded -> kext_ref++ };
+	:: atomic { kext == Loaded && unload == 0 -> kext_ref++ };
 		// restart_loaded()
 		if
 		:: d_step { kext == Loaded -> set_state(Starting); start_begins() };
@@ -923,7 +1014,7 @@ active proctype Killer()
 }
 #endif
 
-#define OVER (module == Freed && kext_freed && ref[ASKED] == 0 && ref[SCANNED] == 0 && load != Pending && load != Fetched)
+#define OVER (module == Freed && kext_freed && ref[ASKED] == 0 && ref[SCANNED] == 0 && ref[STOPPED] == 0 && load != Pending && load != Fetched)
 
 #ifdef NO_ASKER
 // It leaves by itself once it was retained, unless its start failed.
