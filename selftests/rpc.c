@@ -568,8 +568,9 @@ TEST_F(rpc, T_141_kextctl_counts_misuse)
 {
 	char output[8192];
 
+	/* The bench may have done its part before. */
 	EXPECT_EQ(0, RUN("kextctl list"));
-	EXPECT_EQ(NULL, strstr(output, "as misuse")) TH_LOG("%s", output);
+	EXPECT_EQ(NULL, strstr(output, ID_A ": refused")) TH_LOG("%s", output);
 	EXPECT_EQ(kOSKextReturnInvalidArgument, kb_kpi_release(&self->kb, kb_tag(&self->kb, A)));
 	EXPECT_EQ(0, RUN("kextctl list"));
 	EXPECT_NE(NULL, strstr(output, ID_A ": refused 1 call as misuse")) TH_LOG("%s", output);
