@@ -676,6 +676,8 @@ TEST_F(KextRequest, NamesOfAnyBytesComeBackAsTheyAre)
 		{"\xff", false},
 		{"\xc3", false},
 		{"\xc0\x80", false},
+		{"\xe0\x9f\xbf", false},
+		{"\xf0\x8f\xbf\xbf", false},
 		{"\xed\xa0\x80", false},
 		{"\xef\xbf\xbf", false},
 		{"\xf4\x90\x80\x80", false},
