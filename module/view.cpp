@@ -7,7 +7,7 @@
 
 namespace kextbridge {
 
-constexpr u32 kListBatch = 8; // entries copied per hold of the lock
+constexpr u32 kListBatch = 7; // entries copied per hold of the lock: on the stack
 
 static u32 state_on_wire(KextState state)
 {
