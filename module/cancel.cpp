@@ -17,7 +17,8 @@ OSReturn cancel_request(const kmod_info_t *caller, OSKextRequestTag tag, void **
 		Guard guard(core.requests);
 		Request *found = find_locked(tag);
 
-		kext = found && found->kind == Kind::Resource ? found->owner->kext() : nullptr;
+		// Nobody was told the tag of a read, and its context is no driver's.
+		kext = found && found->kind == Kind::Resource && !found->reader() ? found->owner->kext() : nullptr;
 		if (!kext || (read_once(kextbridge_params.strict_cancel) && kext->info != caller)) {
 			shim_trace_cancel(tag, 0, kOSKextReturnNotFound);
 			return kOSKextReturnNotFound;

@@ -217,6 +217,21 @@ TEST_F(kext, read_is_aborted_by_cancel_all)
 	EXPECT_EQ(kOSKextReturnNotFound, kb_reply(self->kb.daemon, record.head.id, 0));
 }
 
+/* Nobody was told its tag, and its context would be another thread's stack. */
+TEST_F(kext, read_is_not_cancelled_by_its_tag)
+{
+	struct kb_reader reader = {};
+	struct kb_record record;
+	uint64_t context = 77;
+
+	ASSERT_EQ(0, kb_read_begin(&reader, &self->kb, A, "mine"));
+	FETCH(&record, "mine");
+	EXPECT_EQ(kOSKextReturnNotFound, kb_cancel(&self->kb, A, (uint32_t)record.head.id, &context));
+	EXPECT_EQ(77, context);
+	ASSERT_EQ(0, kb_reply(self->kb.daemon, record.head.id, 0));
+	EXPECT_EQ(0, kb_read_end(&reader));
+}
+
 /* ---- scopes */
 
 static int request_under(struct kb *kb, uint32_t scope, uint64_t context, uint32_t count)

@@ -410,4 +410,29 @@ TEST_F(Oskext, cancel_all_ends_although_others_request)
 	EXPECT_EQ(host::stats().pending, 0u);
 }
 
+// Nobody was told its tag, and its context would be another thread's stack.
+TEST_F(Oskext, cancel_of_a_read_by_its_tag)
+{
+	Daemon daemon;
+	Kext kext;
+	void *context = X;
+	OSReturn result = 1;
+
+	ASSERT_EQ(kext.insmod(), 0);
+	std::thread reader([&] {
+		void *data;
+		u32 length;
+
+		result = kextbridge_read(&kext.info, kext.info.name, "read", nullptr, &data, &length);
+		kextbridge_free_resource(data);
+	});
+	Record record = daemon.wait(1).at(0);
+	EXPECT_EQ(kext.cancel(record.tag(), &context), kOSKextReturnNotFound);
+	EXPECT_EQ(kext.cancel_nowait(record.tag(), &context), kOSKextReturnNotFound);
+	EXPECT_EQ(context, X);
+	EXPECT_EQ(daemon.reply(record.id, 0, "bytes"), kOSReturnSuccess);
+	reader.join();
+	EXPECT_EQ(result, kOSReturnSuccess);
+}
+
 } // namespace
