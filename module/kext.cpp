@@ -240,7 +240,7 @@ int Kext::load(kmod_info_t *ki, struct module *module, u32 flags)
 }
 
 // In state Starting, on the thread that loads, restarts or concludes an unload. Success: Started. Else the caller
-// moves on to Loaded or Gone, and then discards the requests.
+// has no more requests accepted, discards those that there are, and makes it Loaded or Gone.
 OSReturn Kext::start()
 {
 	OSReturn result = info->start(info, nullptr);

@@ -105,10 +105,11 @@ class Kext final : public Owner {
 	ListNode node KEXTBRIDGE_GUARDED_BY(core_lock()); // core.kexts
 	KextState state KEXTBRIDGE_GUARDED_BY(core_lock()) = KextState::Starting;
 	bool autounload KEXTBRIDGE_GUARDED_BY(core_lock()) = false;
-	bool automatic KEXTBRIDGE_GUARDED_BY(core_lock()) = false; // the unload that runs was the scan's
-	u8 failures KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;        // deletes that failed in a row
-	bool stop_only KEXTBRIDGE_GUARDED_BY(core_lock()) = false; // the unload that runs ends when it is stopped
-	bool delayed KEXTBRIDGE_GUARDED_BY(core_lock()) = false;   // the next scan that would take it does not
+	bool automatic KEXTBRIDGE_GUARDED_BY(core_lock()) = false;    // the unload that runs was the scan's
+	u8 failures KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;           // deletes that failed in a row
+	bool stop_only KEXTBRIDGE_GUARDED_BY(core_lock()) = false;    // the unload that runs ends when it is stopped
+	bool delayed KEXTBRIDGE_GUARDED_BY(core_lock()) = false;      // the next scan that would take it does not
+	bool start_failed KEXTBRIDGE_GUARDED_BY(core_lock()) = false; // and it is not Loaded yet: no requests
 	u32 retains KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;
 	// SAFETY: in the module's memory: null again before that goes.
 	kextbridge_class *classes KEXTBRIDGE_GUARDED_BY(core_lock()) = nullptr;

@@ -30,7 +30,7 @@ static OSReturn may_submit_locked(const Kext *owner, const Scope *scope, const c
 	if (owner->state == KextState::Flushing || owner->state == KextState::Stopping)
 		return kOSKextReturnStopping;
 	*why = "the kext is not started";
-	if (owner->state != KextState::Starting && owner->state != KextState::Started)
+	if (owner->state != KextState::Started && (owner->state != KextState::Starting || owner->start_failed))
 		return kOSKextReturnInvalidArgument;
 	*why = "its scope is another kext's";
 	if (scope && scope->load_tag != kOSKextInvalidLoadTag && scope->load_tag != owner->tag)

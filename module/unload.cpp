@@ -303,9 +303,16 @@ OSReturn Kext::restart()
 	{
 		Guard guard(core.requests);
 
+		start_failed = true;
+	}
+	// ORDER: before it is Loaded: whoever starts it again then has requests that must not be discarded.
+	discard_requests();
+	{
+		Guard guard(core.requests);
+
+		start_failed = false;
 		set_state_locked(KextState::Loaded);
 	}
-	discard_requests();
 	return kOSKextReturnStartStopError;
 }
 

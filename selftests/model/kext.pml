@@ -624,8 +624,13 @@ end:
 #endif
 				if
 				:: d_step { started() }
-				:: d_step { !start_failed -> start_failed = true; start_ends(false); set_state(Loaded) };
-					d_step { discard_request() }
+				:: d_step {
+						!start_failed ->
+						start_failed = true;
+						start_ends(false);
+						discard_request();
+						set_state(Loaded)
+					}
 				fi;
 				d_step { finish_unload(scratch, false) }
 			fi
@@ -885,8 +890,13 @@ active proctype Loader()
 		:: d_step { kext == Loaded -> set_state(Starting); start_begins() };
 			if
 			:: d_step { started() }
-			:: d_step { !start_failed -> start_failed = true; start_ends(false); set_state(Loaded) };
-				d_step { discard_request() }
+			:: d_step {
+					!start_failed ->
+					start_failed = true;
+					start_ends(false);
+					discard_request();
+					set_state(Loaded)
+				}
 			fi
 		:: kext != Loaded // Deferred
 		fi;
