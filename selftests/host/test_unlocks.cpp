@@ -643,4 +643,419 @@ TEST_F(EachUnlock, failing_fetch_meets_a_sleeper)
 	});
 }
 
+// ---- what goes beyond macOS's calls
+
+s32 stop_only(Control &control, u32 tag)
+{
+	kextbridge_tag args{};
+
+	args.size = sizeof(args);
+	args.flags = KEXTBRIDGE_UNLOAD_STOP_ONLY;
+	args.tag = tag;
+	long err = control.ioctl(KEXTBRIDGE_IOC_UNLOAD, &args);
+	return err ? static_cast<s32>(err) : args.result;
+}
+
+// A driver's own thread.
+OSReturn read_by(Kext &kext, std::string *bytes, u32 timeout_ms = 0, kextbridge_scope *scope = nullptr)
+{
+	kextbridge_resource_options options = {.timeout_ms = timeout_ms, .max_length = 0, .scope = scope};
+	void *data = nullptr;
+	u32 length = 0;
+	OSReturn result = kextbridge_read(&kext.info, kext.info.name, "read", &options, &data, &length);
+
+	bytes->assign(static_cast<char *>(data), length);
+	kextbridge_free_resource(data);
+	return result;
+}
+
+// Of a start function that fails nothing is called back, of one that is begun meanwhile everything.
+TEST_F(EachUnlock, failed_restart_meets_load)
+{
+	sweep([&](Round &round) {
+		Daemon daemon;
+		Control control;
+		Kext kext;
+		std::atomic<int> begun{0};
+		std::atomic<u32> accepted{0};
+
+		EXPECT_EQ(kext.insmod(), 0);
+		EXPECT_EQ(stop_only(control, kext.tag()), kOSReturnSuccess);
+		kext.start = [&] {
+			bool fails = !begun++;
+
+			accepted += !kext.request() && !fails;
+			return fails ? KERN_FAILURE : KERN_SUCCESS;
+		};
+		round.interrupt([&] { OSKextLoadKextWithIdentifier(kext.info.name); });
+		OSKextLoadKextWithIdentifier(kext.info.name);
+		bool ran = round.join();
+		for (const Record &record : daemon.fetch())
+			if (record.kind == KEXTD_RESOURCE)
+				daemon.reply(record.id, 0);
+		fake::settle();
+		EXPECT_EQ(kext.call_count(), accepted);
+		EXPECT_EQ(kext.state(), begun > 1 ? host::started : host::loaded);
+		kext.start = nullptr;
+		return ran;
+	});
+}
+
+// A stop without an unload, and everything that others can do to the kext meanwhile.
+TEST_F(EachUnlock, stop_only_meets_everything)
+{
+	enum { Request, Retain, Load, LoadAndWait, StopAgain, Unload, Force, Death, Shutdown, Refusal, Last };
+
+	for (u32 flags : {0u, KEXTBRIDGE_KEXT_PLAIN_RMMOD}) {
+		for (int what = 0; what < Last; what++) {
+			sweep([&](Round &round) {
+				Daemon daemon;
+				Kext kext("", flags);
+				Control control;
+				std::atomic<s32> other{1};
+				std::atomic<u32> accepted{1};
+
+				EXPECT_EQ(kext.insmod(), 0);
+				kext.must_request("pending");
+				u32 tag = kext.tag();
+				if (what == Refusal)
+					kext.stop = [] { return KERN_FAILURE; };
+				Service service(daemon);
+				round.interrupt([&, what] {
+					Control by_other;
+
+					switch (what) {
+					case Request:
+					case Refusal:
+						accepted += !kext.request();
+						break;
+					case Retain:
+						other = OSKextRetainKextWithLoadTag(tag);
+						break;
+					case Load:
+						other = OSKextLoadKextWithIdentifier(kext.info.name);
+						break;
+					case LoadAndWait:
+						other = by_other.load(kext.info.name, true).result;
+						break;
+					case StopAgain:
+						other = stop_only(by_other, tag);
+						break;
+					case Unload:
+						other = by_other.unload(tag).result;
+						break;
+					case Force:
+						kext.rmmod_force();
+						break;
+					case Death:
+						service.die();
+						daemon.close();
+						break;
+					case Shutdown:
+						kextbridge_shutdown_c();
+						break;
+					}
+				});
+				s32 result = stop_only(control, tag);
+				bool ran = round.join();
+				service.finish();
+				fake::settle();
+				EXPECT_EQ(kext.call_count(), accepted);
+				switch (what) {
+				case Retain:
+					if (result == kOSKextReturnInUse) {
+						EXPECT_EQ(other, kOSReturnSuccess);
+					} else {
+						EXPECT_EQ(kext.state(), host::loaded);
+					}
+					if (!other) {
+						EXPECT_EQ(kext.release(), kOSReturnSuccess);
+					}
+					break;
+				case Load:
+				case LoadAndWait:
+					if (ran && (other == kOSKextReturnDeferred || what == LoadAndWait)) {
+						EXPECT_EQ(kext.stops + 1 - kext.starts, kext.state() == host::loaded);
+					}
+					if (other == kOSKextReturnDeferred) {
+						EXPECT_EQ(kext.state(), host::started);
+					}
+					break;
+				case StopAgain:
+					EXPECT_TRUE(!result || !other);
+					EXPECT_TRUE(!result || result == kOSKextReturnInUse);
+					EXPECT_TRUE(!ran || !other || other == kOSKextReturnInUse);
+					EXPECT_EQ(kext.state(), host::loaded);
+					EXPECT_EQ(kext.stops, 1);
+					break;
+				case Unload:
+					if (ran && !other) {
+						EXPECT_FALSE(kext.is_loaded());
+					}
+					break;
+				case Force:
+					EXPECT_EQ(kext.stops, 1);
+					EXPECT_EQ(kext.is_loaded(), !ran);
+					break;
+				case Refusal:
+					EXPECT_EQ(result, kOSKextReturnStartStopError);
+					EXPECT_EQ(kext.state(), host::started);
+					kext.stop = nullptr;
+					break;
+				default:
+					EXPECT_EQ(result, kOSReturnSuccess);
+					EXPECT_EQ(kext.state(), host::loaded);
+					EXPECT_EQ(kext.module.refs, flags ? 1 : 2);
+				}
+				return ran;
+			});
+		}
+	}
+}
+
+// A read that the daemon answers, and who may win against it. What is its own goes back with it.
+TEST_F(EachUnlock, read_meets_everything)
+{
+	enum { Kill, CancelAll, CancelScope, Stop, Unload, Deadline, Takeover, Failure, Last };
+
+	for (int what = 0; what < Last; what++) {
+		sweep([&](Round &round) {
+			pid &process = fake::process(403);
+			process.gone = false;
+			auto daemon = std::make_unique<Daemon>(true, &process);
+			Daemon next(false);
+			Kext kext;
+			Control control;
+			auto scope = std::make_unique<kextbridge_scope>();
+			fake::Task &reader = fake::current();
+			std::string bytes;
+
+			kextbridge_scope_init(scope.get());
+			EXPECT_EQ(kext.insmod(), 0);
+			Service service(*daemon, 1, [what](const Record &record) {
+				return what == Failure ? host::reply_with(record.id, kOSKextReturnValidation, "x") :
+							 Service::usual(record);
+			});
+			std::unique_ptr<Service> by_next;
+			round.interrupt([&, what] {
+				switch (what) {
+				case Kill:
+				case Failure:
+					fake::kill(reader);
+					break;
+				case CancelAll:
+					kext.cancel_all();
+					break;
+				case CancelScope:
+					kextbridge_scope_cancel(scope.get(), nullptr, nullptr);
+					break;
+				case Stop:
+					stop_only(control, kext.tag());
+					break;
+				case Unload:
+					control.unload(kext.tag());
+					break;
+				case Deadline:
+					fake::jump_ms(5000);
+					break;
+				case Takeover:
+					process.gone = true;
+					if (!next.open())
+						by_next = std::make_unique<Service>(next);
+					break;
+				}
+			});
+			OSReturn result = read_by(kext, &bytes, 1000, scope.get());
+			memset(scope.get(), 0x5a, sizeof(*scope));
+			fake::clear_signal();
+			bool ran = round.join();
+			scope.reset();
+			service.finish();
+			by_next.reset();
+			fake::settle();
+			switch (what) {
+			case Kill:
+			case CancelAll:
+			case CancelScope:
+				EXPECT_TRUE(!result || (ran && result == kIOReturnAborted)) << result;
+				break;
+			case Failure:
+				EXPECT_TRUE(result == kOSKextReturnValidation || (ran && result == kIOReturnAborted))
+					<< result;
+				break;
+			case Stop:
+			case Unload:
+				EXPECT_TRUE(!result || (ran && (result == kOSKextReturnTimeout ||
+								result == kOSKextReturnStopping ||
+								result == kOSKextReturnInvalidArgument)))
+					<< result;
+				break;
+			case Deadline:
+				EXPECT_TRUE(!result || (ran && result == kOSKextReturnTimeout)) << result;
+				break;
+			case Takeover:
+				EXPECT_EQ(result, kOSReturnSuccess);
+				break;
+			}
+			EXPECT_EQ(bytes, result ? "" : "read");
+			process.gone = false;
+			return ran;
+		});
+	}
+}
+
+// Its memory is the driver's again as soon as the cancel has returned, whatever has become of its requests.
+TEST_F(EachUnlock, scope_cancel_meets_everything)
+{
+	enum { Serve, CancelOne, CancelAll, SecondCancel, Stop, Unload, Deadline, Request, Last };
+
+	for (int what = 0; what < Last; what++) {
+		sweep([&](Round &round) {
+			Daemon daemon;
+			Kext kext;
+			Control control;
+			auto scope = std::make_unique<kextbridge_scope>();
+			kextbridge_resource_options options = {
+				.timeout_ms = 1000, .max_length = 0, .scope = scope.get()};
+			std::atomic<u32> accepted{0};
+			std::atomic<u32> ended{0};
+			std::atomic<bool> over{false};
+			u32 tags[3] = {};
+			auto request = [&](u32 *tag) {
+				return kextbridge_request_resource(kext.info.name, "n", kext.callback(), nullptr, tag,
+								   &options);
+			};
+
+			kextbridge_scope_init(scope.get());
+			kext.on_callback = [&](const Call &) { EXPECT_FALSE(over); };
+			EXPECT_EQ(kext.insmod(), 0);
+			for (u32 &tag : tags)
+				accepted += !request(&tag);
+			EXPECT_EQ(daemon.fetch(2).size(), 2u);
+			round.interrupt([&, what] {
+				switch (what) {
+				case Serve:
+					daemon.reply(tags[0], 0);
+					daemon.reply(tags[1], 0);
+					break;
+				case CancelOne:
+					ended += !kext.cancel(tags[1]);
+					break;
+				case CancelAll:
+					ended += kext.cancel_all();
+					break;
+				case SecondCancel:
+					ended += kextbridge_scope_cancel(scope.get(), nullptr, nullptr);
+					break;
+				case Stop:
+					stop_only(control, kext.tag());
+					break;
+				case Unload:
+					control.unload(kext.tag());
+					break;
+				case Deadline:
+					fake::jump_ms(5000);
+					break;
+				case Request:
+					accepted += !request(nullptr);
+					break;
+				}
+			});
+			std::unique_ptr<Service> service;
+			if (what == Unload)
+				service = std::make_unique<Service>(daemon);
+			ended += kextbridge_scope_cancel(scope.get(), nullptr, nullptr);
+			over = true;
+			// Who still uses it looks after that itself.
+			if (what != SecondCancel && what != Request)
+				scope.reset();
+			bool ran = round.join();
+			service.reset();
+			fake::settle();
+			EXPECT_EQ(ended + kext.call_count(), accepted);
+			return ran;
+		});
+	}
+}
+
+// What is announced is handed out once and in order, or to nobody, and belongs to nobody afterwards.
+TEST_F(EachUnlock, announcements_meet_everything)
+{
+	enum { Fetch, Close, Takeover, Shutdown, Failure, Last };
+
+	for (int what = 0; what < Last; what++) {
+		sweep([&](Round &round) {
+			pid &process = fake::process(404);
+			process.gone = false;
+			Daemon daemon(true, &process);
+			Daemon next(false);
+			Kext kext("", KEXTBRIDGE_KEXT_PLAIN_RMMOD);
+			std::mutex mutex;
+			std::vector<Record> got;
+			alignas(8) unsigned char buffer[4096];
+			auto fetch = [&](Daemon &by) {
+				kextd_exchange args{};
+				alignas(8) unsigned char records[4096];
+
+				args.size = sizeof(args);
+				args.flags = KEXTD_EXCHANGE_NOWAIT | KEXTD_EXCHANGE_NOTIFY;
+				args.max_requests = 10;
+				args.requests = fake::user(what == Failure && &by == &daemon ? buffer : records);
+				args.requests_size = sizeof(records);
+				if (by.ioctl(args))
+					return;
+				std::lock_guard lock(mutex);
+				for (const Record &record : host::parse(records, args.requests_used))
+					got.push_back(record);
+			};
+
+			fetch(daemon);
+			if (what == Failure)
+				fake::add_bad_range(buffer, sizeof(buffer));
+			round.interrupt([&, what] {
+				switch (what) {
+				case Fetch:
+				case Failure:
+					fetch(daemon);
+					break;
+				case Close:
+					daemon.close();
+					break;
+				case Takeover:
+					process.gone = true;
+					if (!next.open())
+						fetch(next);
+					break;
+				case Shutdown:
+					kextbridge_shutdown_c();
+					break;
+				}
+			});
+			EXPECT_EQ(kext.insmod(), 0);
+			u32 tag = kext.tag();
+			EXPECT_EQ(kext.rmmod(), 0);
+			bool ran = round.join();
+			fake::clear_bad_ranges();
+			if (daemon.is_open() && !process.gone) {
+				what == Failure ? (void)(got = daemon.fetch()) : fetch(daemon);
+				EXPECT_EQ(got.size(), what == Shutdown && ran ? 3u : 2u);
+			}
+			u32 last = KEXTD_LOADED - 1;
+			for (const Record &record : got) {
+				if (record.kind == KEXTD_EXIT)
+					continue;
+				EXPECT_GT(record.kind, last);
+				EXPECT_EQ(record.id, 0u);
+				EXPECT_EQ(record.load_tag, tag);
+				EXPECT_EQ(record.identifier, kext.info.name);
+				last = record.kind;
+			}
+			if (next.is_open())
+				fetch(next);
+			process.gone = false;
+			return ran;
+		});
+	}
+}
+
 } // namespace
