@@ -140,11 +140,21 @@ void Kext::set_state_locked(KextState next)
 	core.done.wake_all(); // module exit may wait for it
 }
 
+// A class of another kext, which this one was the first to use, is to be known again by its next object.
+static void forget_classes_locked(Kext &kext) KEXTBRIDGE_REQUIRES(core.requests)
+{
+	while (kextbridge_class *cls = kext.classes) {
+		kext.classes = cls->next;
+		cls->next = nullptr;
+		__atomic_store_n(&cls->known, 0, __ATOMIC_RELEASE);
+	}
+}
+
 // OWNERSHIP: gives back the registry's reference.
 static Ref<Kext> unregister_locked(Kext &kext) KEXTBRIDGE_REQUIRES(core.requests)
 {
 	kext.set_state_locked(KextState::Gone);
-	kext.classes = nullptr;
+	forget_classes_locked(kext);
 	kext.node.unlink();
 	core.texts.remove_locked(kext);
 	core.stats.kexts--;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // How a kext leaves when somebody asks for it, and what happens when it does not get far: leases, rmmod -f.
+#include "kextbridge/instance.h"
 #include "kit.hpp"
 
 namespace {
@@ -373,6 +374,33 @@ TEST_F(Oskext, forced_rmmod_in_every_state)
 		EXPECT_EQ(kext.rmmod_force(), 0); // refused, but gone
 		EXPECT_FALSE(kext.is_loaded());
 	}
+}
+
+// As of a class with inline constructors, whose first object another kext makes.
+TEST_F(Oskext, class_outlives_the_kext_that_used_it_first)
+{
+	kextbridge_class stream = {"Stream", 0, 0, nullptr};
+	Daemon daemon;
+	Service service(daemon);
+	Control control;
+	Kext owner;
+	Kext user;
+	auto create = [&](Kext &by) {
+		stream.instances++;
+		if (!stream.known)
+			kextbridge_class_register(&by.info, &stream);
+	};
+
+	ASSERT_EQ(owner.insmod(), 0);
+	ASSERT_EQ(user.insmod(), 0);
+	create(user);
+	EXPECT_EQ(control.unload(user.tag()).result, kOSKextReturnInUse);
+	stream.instances--;
+	EXPECT_EQ(control.unload(user.tag()).result, kOSReturnSuccess);
+	create(owner);
+	EXPECT_EQ(control.unload(owner.tag()).result, kOSKextReturnInUse);
+	stream.instances--;
+	EXPECT_EQ(control.unload(owner.tag()).result, kOSReturnSuccess);
 }
 
 } // namespace
