@@ -487,6 +487,13 @@ int kb_load(int control, const char *identifier, uint32_t flags)
 	return err ? err : args.result;
 }
 
+uint32_t kb_asked_loads(struct kb *kb)
+{
+	struct kextbridge_load_requests args = {.size = sizeof(args)};
+
+	return call(kb->control, KEXTBRIDGE_IOC_LOAD_REQUESTS, &args) ? 0 : args.total;
+}
+
 int kb_unload_served(struct kb *kb, const char *module)
 {
 	struct kb_server server = {};

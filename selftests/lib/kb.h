@@ -126,6 +126,8 @@ int kb_release(int control, uint32_t load_tag);
 int kb_unload(int control, uint32_t load_tag, uint32_t flags);
 int kb_tag_call(int control, unsigned long call, uint32_t tag, uint32_t flags);
 int kb_load(int control, const char *identifier, uint32_t flags);
+/* How many identifiers the core remembers as asked for: each an allocation that lives as long as the module. */
+uint32_t kb_asked_loads(struct kb *kb);
 /* A whole unload, with a daemon of its own on kb->daemon. */
 int kb_unload_served(struct kb *kb, const char *module);
 

@@ -27,6 +27,7 @@ struct low {
 		struct kextbridge_result result;
 		struct kextbridge_tag tag;
 		struct kextbridge_load load;
+		struct kextbridge_load_requests asked;
 		char raw[512];
 	};
 	struct kextd_reply reply;
@@ -101,13 +102,18 @@ static inline long sweep_parameter(const char *name)
 	return value;
 }
 
+/* But for the identifiers that the core remembers as asked for. */
+static inline long sweep_live(struct sweep *s)
+{
+	return sweep_parameter("live_allocations") - kb_asked_loads(&s->kb);
+}
+
 static inline bool sweep_books(struct sweep *s, long live)
 {
 	struct kextbridge_status now;
 
 	return kb_status(&s->kb, &now) && !now.pending && !now.fetched && !now.answered &&
-	       now.submitted == now.callbacks + now.cancelled + now.discarded &&
-	       sweep_parameter("live_allocations") == live;
+	       now.submitted == now.callbacks + now.cancelled + now.discarded && sweep_live(s) == live;
 }
 
 /* What a worker has to do yet is waited for. */
@@ -124,7 +130,7 @@ static inline void sweep_settle(struct __test_metadata *_metadata, struct sweep 
 	if (kb_now_ns() <= until)
 		return;
 	kb_status(&s->kb, &now);
-	EXPECT_EQ(live, sweep_parameter("live_allocations"))
+	EXPECT_EQ(live, sweep_live(s))
 	{
 		TH_LOG("the books: %u pending, %u fetched, %u answered; %llu submitted, %llu called back, %llu "
 		       "cancelled, %llu discarded",
@@ -143,7 +149,7 @@ static inline void sweep_round(struct __test_metadata *_metadata, struct sweep *
 	s->issued = s->got_count = 0;
 	memset(&s->after, 0, sizeof(s->after));
 	if (!entry->module_is_absent) {
-		live = sweep_parameter("live_allocations");
+		live = sweep_live(s);
 		ASSERT_EQ(0, ioctl(s->kb.bench, KBTEST_IOC_RESET));
 		ASSERT_EQ(0, kb_gates(&s->kb, ~0u));
 		s->kb.seen = 0;

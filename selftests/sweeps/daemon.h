@@ -141,6 +141,43 @@ static void check_fetch_unload(struct __test_metadata *_metadata, struct sweep *
 	expect_started(_metadata, s);
 }
 
+/* A daemon of its own, which wants notices: one can be had of everything. */
+static void prepare_fetch_notices(struct __test_metadata *_metadata, struct sweep *s)
+{
+	kb_daemon_leave(&s->kb);
+	ASSERT_EQ(0, kb_daemon(&s->kb));
+	exchange_args(s, 1, sizeof(s->low->records));
+	s->low->exchange.flags |= KEXTD_EXCHANGE_NOTIFY;
+	ASSERT_EQ(EAGAIN, exchange(s));
+	ASSERT_EQ(0, kb_insmod("kbtest_plain"));
+	s->value = kb_tag(&s->kb, "kbtest_plain");
+	ASSERT_EQ(0, kb_rmmod("kbtest_plain"));
+	ASSERT_EQ(0, kb_hook("shutdown", "1"));
+	ASSERT_EQ(0, kb_hook("shutdown", "0"));
+	issue(_metadata, s, 1);
+	exchange_args(s, 6, sizeof(s->low->records));
+	s->low->exchange.flags |= KEXTD_EXCHANGE_NOTIFY;
+}
+
+static void check_fetch_notices(struct __test_metadata *_metadata, struct sweep *s)
+{
+	static const uint32_t kinds[] = {KEXTD_LOADED, KEXTD_UNLOADED, KEXTD_EXIT, KEXTD_RESOURCE};
+
+	if (!s->err)
+		take_records(_metadata, s);
+	fetch_rest(_metadata, s);
+	ASSERT_EQ(4, s->got_count);
+	for (int i = 0; i < 4; i++) {
+		EXPECT_EQ(kinds[i], s->got[i].kind);
+		EXPECT_EQ(i < 3, !s->got[i].id);
+		EXPECT_TRUE(i > 1 || s->got[i].load_tag == s->value);
+	}
+	EXPECT_EQ(0, kb_reply(s->kb.daemon, s->got[3].id, kOSReturnSuccess));
+	expect_callback(_metadata, s, 0, kOSReturnSuccess);
+	kb_daemon_leave(&s->kb);
+	ASSERT_EQ(0, kb_daemon(&s->kb));
+}
+
 TEST_F_TIMEOUT(faults, fetch, 600)
 {
 	static const struct entry entries[] = {
@@ -156,6 +193,8 @@ TEST_F_TIMEOUT(faults, fetch, 600)
 		{"fetch a notice", prepare_fetch_notice, exchange, check_fetch_notice, .least = 4},
 		{"fetch a load message", prepare_fetch_load, exchange, check_fetch_load, .least = 4},
 		{"fetch an unload message", prepare_fetch_unload, exchange, check_fetch_unload, .least = 4},
+		{"fetch what is announced", prepare_fetch_notices, exchange, check_fetch_notices, .least = 10,
+		 .one_only = true},
 	};
 
 	SWEEP_ALL(&self->s, entries);

@@ -241,8 +241,8 @@ TEST_F_TIMEOUT(files, open_close_poll, 600)
 {
 	static const struct entry entries[] = {
 		{"open /dev/kextbridge", NULL, call_open_control, check_open_control, .least = 3},
-		{"open /dev/kextd", prepare_open_daemon, call_open_daemon, check_open_daemon, .least = 3},
-		{"open /dev/kextd, it is taken", prepare_open_second, call_open_daemon, check_open_second, .least = 3,
+		{"open /dev/kextd", prepare_open_daemon, call_open_daemon, check_open_daemon, .least = 4},
+		{"open /dev/kextd, it is taken", prepare_open_second, call_open_daemon, check_open_second, .least = 4,
 		 .expected = EBUSY},
 		{"close /dev/kextd", prepare_close_daemon, call_close_daemon, check_close_daemon, .least = 0},
 		{"close /dev/kextbridge", prepare_close_control, call_close_control, check_close_control, .least = 0},

@@ -44,7 +44,12 @@ static int call_exit_module(__attribute__((unused)) struct sweep *s)
 static void plan_kext(struct __test_metadata *_metadata, struct sweep *s, int start_result)
 {
 	struct kbtest_plan plan = {.kext = A, .start_requests = 2, .start_result = start_result};
+	static struct kb_record record;
 
+	/* A daemon that is told. */
+	kb_daemon_leave(&s->kb);
+	ASSERT_EQ(0, kb_daemon(&s->kb));
+	ASSERT_EQ(EAGAIN, kb_fetch_any(s->kb.daemon, &record, 0));
 	ASSERT_EQ(0, kb_plan(&s->kb, &plan));
 	open_module(_metadata, s, A);
 }
@@ -61,6 +66,10 @@ static void prepare_kext_fails(struct __test_metadata *_metadata, struct sweep *
 
 static void check_kext(struct __test_metadata *_metadata, struct sweep *s)
 {
+	static struct kb_record record;
+
+	EXPECT_EQ(s->err ? EAGAIN : 0, kb_fetch_any(s->kb.daemon, &record, 0));
+	EXPECT_TRUE(s->err || record.head.kind == KEXTD_LOADED);
 	EXPECT_EQ(!s->err, kb_is_loaded(A));
 	EXPECT_EQ(s->err != 0, kb_tag(&s->kb, A) == TAG_INVALID);
 	EXPECT_EQ(s->err ? 1 : 2, s->after.kexts);
@@ -74,6 +83,7 @@ static void check_kext(struct __test_metadata *_metadata, struct sweep *s)
 	EXPECT_EQ(s->after.submitted - s->before.submitted, s->after.pending);
 	EXPECT_EQ(0, kb_unload_served(&s->kb, A));
 	EXPECT_FALSE(kb_is_loaded(A));
+	fetch_rest(_metadata, s);
 }
 
 static void prepare_exit_plain(struct __test_metadata *_metadata, struct sweep *s)

@@ -38,6 +38,52 @@ static void check_list(struct __test_metadata *_metadata, struct sweep *s)
 	EXPECT_EQ(s->before.generation, s->after.generation);
 }
 
+static void prepare_list_delaying(struct __test_metadata *_metadata, struct sweep *s)
+{
+	prepare_list(_metadata, s);
+	s->low->list.flags = KEXTBRIDGE_LIST_DELAY_AUTOUNLOAD;
+}
+
+/* More than one hold of the lock gives, and less than there is room for. */
+#define ASKED_LOADS 20
+
+static void prepare_load_requests(struct __test_metadata *_metadata, struct sweep *s)
+{
+	uint32_t asked;
+	char name[64];
+
+	while ((asked = kb_asked_loads(&s->kb)) < ASKED_LOADS) {
+		snprintf(name, sizeof(name), "com.example.asked-%u", asked);
+		ASSERT_EQ(kOSKextReturnDeferred, kb_load(s->kb.control, name, 0));
+		fetch(_metadata, s, 1);
+		ASSERT_EQ(0, kb_reply(s->kb.daemon, s->got[--s->got_count].id, kOSKextReturnNotFound));
+	}
+	memset(s->low->raw, 0, sizeof(s->low->raw));
+	memset(s->low->data, 0, (ASKED_LOADS + 1) * KEXTBRIDGE_IDENTIFIER_SIZE);
+	s->low->asked = (struct kextbridge_load_requests){
+		.size = sizeof(s->low->asked),
+		.identifiers = KB_STRING(s->low->data),
+		.count = ASKED_LOADS,
+	};
+}
+
+static int call_load_requests(struct sweep *s)
+{
+	return sweep_ioctl(s, s->kb.control, KEXTBRIDGE_IOC_LOAD_REQUESTS, &s->low->asked);
+}
+
+static void check_load_requests(struct __test_metadata *_metadata, struct sweep *s)
+{
+	EXPECT_EQ(s->before.generation, s->after.generation);
+	EXPECT_EQ(0, s->low->data[ASKED_LOADS * KEXTBRIDGE_IDENTIFIER_SIZE]);
+	if (s->err)
+		return;
+	EXPECT_EQ(ASKED_LOADS, s->low->asked.count);
+	EXPECT_EQ(kb_asked_loads(&s->kb), s->low->asked.total);
+	for (int i = 0; i < ASKED_LOADS; i++)
+		EXPECT_EQ(0, strncmp(s->low->data + i * KEXTBRIDGE_IDENTIFIER_SIZE, "com.example.", 12));
+}
+
 static void prepare_status(__attribute__((unused)) struct __test_metadata *_metadata, struct sweep *s)
 {
 	memset(s->low->raw, 0, sizeof(s->low->raw));
@@ -220,6 +266,9 @@ TEST_F_TIMEOUT(faults, program, 600)
 {
 	static const struct entry entries[] = {
 		{"list", prepare_list, call_list, check_list, .least = 4},
+		{"list, and a scan comes later", prepare_list_delaying, call_list, check_list, .least = 4},
+		{"loads that were asked for", prepare_load_requests, call_load_requests, check_load_requests,
+		 .least = 6},
 		{"status", prepare_status, call_status, check_status, .least = 3},
 		{"request", prepare_request, call_request, check_request, .least = 7},
 		{"request, held", prepare_request_hold, call_request, check_request, .least = 7},
@@ -317,17 +366,92 @@ static void check_unload(struct __test_metadata *_metadata, struct sweep *s)
 	expect_started(_metadata, s);
 }
 
+/* Nobody has asked for it yet. */
+static void unasked(struct sweep *s, char *identifier)
+{
+	sprintf(identifier, "com.example.absent-%u", kb_asked_loads(&s->kb));
+}
+
+static void prepare_stop(struct __test_metadata *_metadata, struct sweep *s)
+{
+	tag_args(s, KEXTBRIDGE_UNLOAD_STOP_ONLY);
+	issue(_metadata, s, 1);
+	fill_node(_metadata, s);
+}
+
+/* Stopped, and what was pending called back; or nothing has happened to it. */
+static void check_stop(struct __test_metadata *_metadata, struct sweep *s)
+{
+	struct kextbridge_kext kext;
+	bool stopped;
+
+	ASSERT_TRUE(kb_kext(&s->kb, A, &kext));
+	stopped = kext.state == KEXT_STATE_LOADED;
+	EXPECT_EQ(!stopped, kext.pending);
+	EXPECT_TRUE(s->hit || stopped);
+	EXPECT_TRUE(s->err || s->low->tag.result == (stopped ? 0 : kOSKextReturnNoMemory));
+	if (stopped)
+		expect_callback(_metadata, s, 0, kOSKextReturnTimeout);
+	else
+		EXPECT_EQ(0, kb_cancel(&s->kb, A, s->tags[0], NULL));
+	EXPECT_EQ(0, kb_load(s->kb.control, ID_A, 0));
+	expect_started(_metadata, s);
+}
+
 static void prepare_load(struct __test_metadata *_metadata, struct sweep *s)
 {
 	fill_node(_metadata, s);
 	memset(s->low->raw, 0, sizeof(s->low->raw));
-	strcpy(s->low->identifier, "com.example.absent");
+	unasked(s, s->low->identifier);
+	s->value = kb_asked_loads(&s->kb);
 	s->low->load = (struct kextbridge_load){
 		.size = sizeof(s->low->load),
 		.identifier = KB_STRING(s->low->identifier),
 		.identifier_size = strlen(s->low->identifier),
 		.result = NOT_WRITTEN,
 	};
+}
+
+/* Of the kext that is there: all that there is to be done is that a scan leaves it alone. */
+static void prepare_load_delay(struct __test_metadata *_metadata, struct sweep *s)
+{
+	prepare_load(_metadata, s);
+	strcpy(s->low->identifier, ID_A);
+	s->low->load.identifier_size = strlen(ID_A);
+	s->low->load.flags = KEXTBRIDGE_LOAD_DELAY_AUTOUNLOAD;
+}
+
+static void check_load_delay(struct __test_metadata *_metadata, struct sweep *s)
+{
+	struct kextbridge_kext kext;
+
+	ASSERT_TRUE(kb_kext(&s->kb, A, &kext));
+	EXPECT_TRUE(s->hit || !s->low->load.result);
+	EXPECT_TRUE(s->err || s->low->load.result == kOSKextReturnNoMemory ||
+		    (!s->low->load.result && (kext.flags & KEXT_FLAG_DELAYED)));
+	expect_started(_metadata, s);
+}
+
+static void prepare_load_stopped(struct __test_metadata *_metadata, struct sweep *s)
+{
+	prepare_load_delay(_metadata, s);
+	s->low->load.flags = 0;
+	ASSERT_EQ(0, kb_unload(s->kb.control, kb_tag(&s->kb, A), KEXTBRIDGE_UNLOAD_STOP_ONLY));
+}
+
+/* Its start function runs in the call. */
+static void check_load_stopped(struct __test_metadata *_metadata, struct sweep *s)
+{
+	struct kextbridge_kext kext;
+	bool started;
+
+	ASSERT_TRUE(kb_kext(&s->kb, A, &kext));
+	started = kext.state == KEXT_STATE_STARTED;
+	EXPECT_TRUE(started || kext.state == KEXT_STATE_LOADED);
+	EXPECT_TRUE(s->hit || started);
+	EXPECT_TRUE(s->err || s->low->load.result == (started ? 0 : kOSKextReturnNoMemory));
+	EXPECT_EQ(0, kb_load(s->kb.control, ID_A, 0));
+	expect_started(_metadata, s);
 }
 
 static void prepare_load_wait(struct __test_metadata *_metadata, struct sweep *s)
@@ -350,6 +474,7 @@ static void check_load(struct __test_metadata *_metadata, struct sweep *s)
 	EXPECT_TRUE(s->hit || queued);
 	fetch_rest(_metadata, s);
 	EXPECT_EQ(queued, s->got_count);
+	EXPECT_EQ(s->value + queued, kb_asked_loads(&s->kb));
 	if (queued) {
 		EXPECT_EQ(KEXTD_LOAD, s->got[0].kind);
 		EXPECT_EQ(0, kb_reply(s->kb.daemon, s->got[0].id, kOSKextReturnNotFound));
@@ -372,8 +497,11 @@ TEST_F_TIMEOUT(faults, kext, 600)
 		{"retain", prepare_retain, call_retain, check_retains, .least = 3},
 		{"release", prepare_release, call_release, check_retains, .least = 3},
 		{"unload", prepare_unload, call_unload, check_unload, .least = 5},
-		{"load", prepare_load, call_load, check_load, .least = 6},
-		{"load and wait", prepare_load_wait, call_load, check_load_wait, .least = 6},
+		{"unload, stop only", prepare_stop, call_unload, check_stop, .least = 5},
+		{"load", prepare_load, call_load, check_load, .least = 7},
+		{"load of what is loaded, delayed", prepare_load_delay, call_load, check_load_delay, .least = 7},
+		{"load of what is stopped", prepare_load_stopped, call_load, check_load_stopped, .least = 7},
+		{"load and wait", prepare_load_wait, call_load, check_load_wait, .least = 7},
 	};
 
 	SWEEP_ALL(&self->s, entries);
