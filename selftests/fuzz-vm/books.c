@@ -69,6 +69,7 @@ static void check_status(bool at_rest)
 void books_check(void)
 {
 	check_status(false);
+	set_param("shutdown", "0");
 	/* Whoever waits at a gate waits no longer than until now. */
 	kb_gates(&kb, ~0u);
 }
@@ -107,8 +108,9 @@ static void check_allocations(void)
 	uint64_t until = kb_now_ns() + PATIENCE_NS;
 	long live;
 
+	/* What was asked for is remembered as long as the module is there. */
 	do
-		live = live_now();
+		live = live_now() - kb_asked_loads(&kb);
 	while (live != baseline && baseline >= 0 && kb_now_ns() < until);
 	if (baseline < 0)
 		baseline = live;
@@ -143,16 +145,36 @@ int books_begin(void)
 	return shared->failed ? EIO : kb_setup(&kb, "kbtest_a", NULL);
 }
 
+/* A kext that has any stays. */
+static void destroy_instances(void)
+{
+	static const char *const kexts[] = {"kbtest_a", "kbtest_b", "kbtest_plain", "kbtest_twin"};
+	struct kextbridge_kext kext;
+
+	for (int i = 0; i < 4; i++) {
+		if (!kb_kext(&kb, kexts[i], &kext) || !kext.instances)
+			continue;
+		struct kbtest_call call = {.op = KBTEST_DESTROY, .load_tag = kext.load_tag, .count = kext.instances};
+
+		kb_call(&kb, &call);
+	}
+}
+
 void books_settle(void)
 {
-	static const char *const params[][2] = {{"chaos_permille", "0"},          {"request_timeout_ms", "2000"},
-						{"autounload_delay_ms", "60000"}, {"max_pending", "1000"},
-						{"max_pending_per_file", "1000"}, {"max_name", "1000"}};
+	static const char *const params[][2] = {{"shutdown", "0"},
+						{"chaos_permille", "0"},
+						{"request_timeout_ms", "2000"},
+						{"autounload_delay_ms", "60000"},
+						{"max_pending", "1000"},
+						{"max_pending_per_file", "1000"},
+						{"max_name", "1000"}};
 	int control = kb.control;
 	int err;
 
 	for (size_t i = 0; i < sizeof(params) / sizeof(params[0]); i++)
 		set_param(params[i][0], params[i][1]);
+	destroy_instances();
 	/* Unloads what is there as a good daemon, and closes all but this. */
 	kb.control = fcntl(control, F_DUPFD_CLOEXEC, 10);
 	err = kb_teardown(&kb);

@@ -5,6 +5,9 @@
 
 #include "fuzz.h"
 
+#define MOST_INSTANCES 1000000u
+#define MOST_ASKED_LOADS 4096u /* that the core remembers */
+
 int call_ioctl(int fd, unsigned long command, uint64_t arg)
 {
 	return ioctl(fd, command, arg) < 0 ? errno : 0;
@@ -50,7 +53,9 @@ int make_list(const struct call *call)
 	uint32_t room = number(call->op[0], 40);
 	uint8_t *buffer;
 	struct kextbridge_list args = {
-		.flags = reserved(call->op[1]),
+		.flags = often(call->op[1], 200) ? 0 :
+			 often(call->op[1], 246) ? KEXTBRIDGE_LIST_DELAY_AUTOUNLOAD :
+						   reserved(call->op[1] >> 4),
 		.kexts = any_output(call->op[2], (room < 64 ? room : 64) * sizeof(struct kextbridge_kext), &buffer),
 		.count = room,
 		.total = 0x5a5a5a5a,
@@ -69,7 +74,8 @@ int make_list(const struct call *call)
 	for (uint32_t i = 0; buffer && i < args.count && i < BUFFER_ROOM / sizeof(*kexts); i++) {
 		const struct kextbridge_kext *kext = &kexts[i];
 
-		if (kext->instances || !is_field(kext->identifier, sizeof(kext->identifier)) ||
+		if (kext->instances > MOST_INSTANCES || is_poison32(kext->refused) ||
+		    !is_field(kext->identifier, sizeof(kext->identifier)) ||
 		    !is_field(kext->version, sizeof(kext->version)) || !is_field(kext->module, sizeof(kext->module)) ||
 		    !kext->state || kext->state > KEXT_STATE_LOADED || is_poison32(kext->retains) ||
 		    is_poison32(kext->pending) || kext->flags > 15)
@@ -77,6 +83,33 @@ int make_list(const struct call *call)
 			       kext->state, kext->flags);
 		ring_add(&shared->load_tags, kext->load_tag);
 	}
+	return 0;
+}
+
+int make_load_requests(const struct call *call)
+{
+	uint32_t room = number(call->op[0], 40);
+	uint8_t *buffer;
+	struct kextbridge_load_requests args = {
+		.flags = reserved(call->op[1]),
+		.identifiers = any_output(call->op[2], (room < 64 ? room : 64) * KEXTBRIDGE_IDENTIFIER_SIZE, &buffer),
+		.count = room,
+		.total = 0x5a5a5a5a,
+		.from = small(call->op[3], 60),
+		.reserved = reserved(call->op[4]),
+	};
+	bool fetched;
+	int err = make(control_of(call->op[5]), call, KEXTBRIDGE_IOC_LOAD_REQUESTS, &args, sizeof(args), &fetched);
+
+	if (err || !fetched)
+		return err;
+	if (args.count > room || args.total > MOST_ASKED_LOADS ||
+	    args.count > (args.from < args.total ? args.total - args.from : 0))
+		failed("load requests: %u entries for a room of %u, from %u on, %u in all", args.count, room, args.from,
+		       args.total);
+	for (uint32_t i = 0; buffer && i < args.count && i < BUFFER_ROOM / KEXTBRIDGE_IDENTIFIER_SIZE; i++)
+		if (!is_field((const char *)buffer + i * KEXTBRIDGE_IDENTIFIER_SIZE, KEXTBRIDGE_IDENTIFIER_SIZE))
+			failed("load requests: entry %u of %u is no identifier", i, args.count);
 	return 0;
 }
 
@@ -145,7 +178,7 @@ int make_result(const struct call *call)
 	bool fetched;
 	int err;
 
-	err = !may_wait() && often(call->op[0] * 77u, 12) ? make_elsewhere(make_result, call, false) : SKIPPED;
+	err = !may_wait() && often(call->op[0] * 77u, 12) ? make_elsewhere(make_result, call, INTERRUPTIBLY) : SKIPPED;
 	if (err != SKIPPED)
 		return err;
 	err = make(control_of(call->op[5]), call, KEXTBRIDGE_IOC_RESULT, &args, sizeof(args), &fetched);
@@ -194,11 +227,14 @@ int make_release(const struct call *call)
 	return tag_call(call, KEXTBRIDGE_IOC_RELEASE, any_load_tag(call->op[0]), 0);
 }
 
+/* What is only stopped can do little until it is started again. */
 int make_unload(const struct call *call)
 {
+	uint32_t flags = KEXTBRIDGE_UNLOAD_IF_IDLE | (call->op[2] % 6 ? 0 : KEXTBRIDGE_UNLOAD_STOP_ONLY);
+
 	if (!may_wait())
-		return make_elsewhere(make_unload, call, true);
-	return tag_call(call, KEXTBRIDGE_IOC_UNLOAD, any_load_tag(call->op[0]), KEXTBRIDGE_UNLOAD_IF_IDLE);
+		return make_elsewhere(make_unload, call, KILLABLY);
+	return tag_call(call, KEXTBRIDGE_IOC_UNLOAD, any_load_tag(call->op[0]), flags);
 }
 
 int make_load(const struct call *call)
@@ -212,8 +248,9 @@ int make_load(const struct call *call)
 	bool fetched;
 	int err;
 
+	args.flags |= call->op[3] % 4 ? 0 : KEXTBRIDGE_LOAD_DELAY_AUTOUNLOAD;
 	if ((args.flags & KEXTBRIDGE_LOAD_WAIT) && !may_wait())
-		return make_elsewhere(make_load, call, true);
+		return make_elsewhere(make_load, call, KILLABLY);
 	args.identifier = any_string(call->op[1], true, &args.identifier_size);
 	err = make(control_of(call->op[5]), call, KEXTBRIDGE_IOC_LOAD, &args, sizeof(args), &fetched);
 	if (err || !fetched)

@@ -10,13 +10,24 @@
 
 _Static_assert(MOST_REPLIES * sizeof(struct kextd_reply) <= REPLIES_ROOM, "all replies have room");
 
+/* Nothing but what it is about: one of the kexts that there are, or none. */
+static bool is_announcement(const struct kextd_request *head)
+{
+	bool kext = head->kind != KEXTD_EXIT;
+
+	return !head->id && !head->deadline_ns && !head->max_length && !head->attempt && kext == !!head->load_tag &&
+	       kext == (head->identifier_size > sizeof("com.example.kbtest") - 1) && kext == (head->name_size > 1);
+}
+
 static bool is_record(const struct kextd_request *head, uint32_t left)
 {
 	const char *strings = (const char *)(head + 1);
 	uint32_t used;
 
 	if (left < sizeof(*head) || head->size > left || head->size % 8 || head->reserved || !head->identifier_size ||
-	    !head->name_size || head->kind < KEXTD_RESOURCE || head->kind > KEXTD_CANCEL || !head->id)
+	    !head->name_size || head->kind < KEXTD_RESOURCE || head->kind > KEXTD_EXIT)
+		return false;
+	if (head->kind <= KEXTD_CANCEL ? !head->id : !is_announcement(head))
 		return false;
 	used = head->identifier_size + head->name_size;
 	if (used > head->size - sizeof(*head) || head->size - sizeof(*head) - used > 7 ||
@@ -44,7 +55,8 @@ static void see_records(const uint8_t *buffer, const struct kextd_exchange *args
 			       args->requests_used, head.size, head.kind);
 			return;
 		}
-		ring_add(&shared->wire_ids, head.id);
+		if (head.id)
+			ring_add(&shared->wire_ids, head.id);
 		at += head.size;
 	}
 	if (at != args->requests_used)
@@ -109,7 +121,8 @@ int make_exchange(const struct call *call)
 	uint32_t room = often(call->op[3], 200) ? 4096 : number(call->op[3], BUFFER_ROOM);
 	uint8_t *buffer;
 	struct kextd_exchange args = {
-		.flags = (may_wait() ? 0 : KEXTD_EXCHANGE_NOWAIT) | (often(call->op[1], 250) ? 0 : call->op[1] >> 8),
+		.flags = (may_wait() ? 0 : KEXTD_EXCHANGE_NOWAIT) | (call->op[5] & 0x300 ? 0 : KEXTD_EXCHANGE_NOTIFY) |
+			 (often(call->op[1], 250) ? 0 : call->op[1] >> 8),
 		.replies = often(call->op[2], 235) ? KB_STRING(replies) : any_nothing(call->op[2] * 77u),
 		.reply_count = count,
 		.max_requests = often(call->op[1] >> 4, 235) ? pick(call->op[1], 20) : many[pick(call->op[1], 8)],
@@ -125,7 +138,7 @@ int make_exchange(const struct call *call)
 
 	if (fd < 0)
 		return SKIPPED;
-	err = !may_wait() && often(call->op[0] * 77u, 6) ? make_elsewhere(make_exchange, call, false) : SKIPPED;
+	err = !may_wait() && often(call->op[0] * 77u, 6) ? make_elsewhere(make_exchange, call, INTERRUPTIBLY) : SKIPPED;
 	if (err != SKIPPED)
 		return err;
 	for (uint32_t i = 0; i < filled; i++)
@@ -204,7 +217,7 @@ int make_serve(const struct call *call)
 		const struct kextd_request *head = (const void *)(buffer + at);
 
 		at += head->size;
-		if (head->kind != KEXTD_CANCEL && (call->op[1] >> i) % 8)
+		if (head->kind < KEXTD_CANCEL && (call->op[1] >> i) % 8)
 			replies[args.reply_count++] = good_reply(head, call->op[2] >> i);
 	}
 	args.request_count = 0;

@@ -5,6 +5,7 @@
  * is not asked of it.
  */
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -49,6 +50,31 @@ static uint64_t any_text(uint32_t op, bool identifier, char room[4096 + 1])
 	return KB_STRING(room);
 }
 
+/* Mostly none, and of the bench's mostly one of the first: the last is never made. */
+static uint32_t any_scope(uint32_t op)
+{
+	return often(op, 150) ? 0 : often(op, 240) ? 1 + pick(op, 3) : 1 + pick(op, KBTEST_SCOPES);
+}
+
+/* What callbacks do with what macOS has not. A cancel waits for them, and cannot be killed: they read for a short time. */
+static void act_beyond(struct kbtest_request *args, uint32_t op)
+{
+	switch (op % 12) {
+	case 0:
+		args->flags |= KBTEST_DO_CANCEL_SCOPE;
+		args->other = 1 + pick(op, KBTEST_SCOPES);
+		break;
+	case 1:
+		args->flags |= KBTEST_DO_UNLOAD;
+		args->other = any_load_tag(op >> 4);
+		break;
+	case 2:
+		args->flags = (args->flags & ~KBTEST_DO_SLEEP) | KBTEST_DO_READ;
+		args->ms = 1 + pick(op, 50);
+		break;
+	}
+}
+
 int make_driver_request(const struct call *call)
 {
 	static const uint32_t callbacks[] = {KBTEST_NULL, KBTEST_HEAP, KBTEST_STACK,
@@ -69,12 +95,15 @@ int make_driver_request(const struct call *call)
 		.ms = call->op[3] >> 16 & 3,
 		.chain = call->op[3] >> 18 & 3,
 		.other = any_tag(call->op[5], true),
+		.scope = any_scope(call->op[6] * 40503u),
 	};
 	int err;
 
-	if (args.callback == KBTEST_LOG)
+	if (args.callback == KBTEST_LOG) {
 		args.flags = (call->op[0] >> 8) & (KBTEST_DO_SLEEP | KBTEST_DO_CANCEL_OWN | KBTEST_DO_CANCEL |
 						   KBTEST_DO_REQUEST | KBTEST_DO_ALLOC | KBTEST_DO_WAIT);
+		act_beyond(&args, call->op[7] >> 5);
+	}
 	if (often(call->op[0] >> 16, 3))
 		args.flags |= KBTEST_NO_IDENTIFIER;
 	if (often(call->op[0] >> 16, 6))
@@ -90,6 +119,66 @@ int make_driver_request(const struct call *call)
 		for (uint32_t i = 0; i < args.count; i++)
 			ring_add(&shared->kext_tags, tags[i]);
 	return args.result;
+}
+
+/* For a second at most: the kext's start function, if it fails, waits for it in the bench, and others for that. */
+int make_driver_read(const struct call *call)
+{
+	static uint8_t bytes[9000];
+	static char identifier[4097], name[4097];
+	uint32_t timeout_ms = any_timeout(call->op[6]);
+	struct kbtest_read args = {
+		.identifier = any_text(call->op[1], true, identifier),
+		.name = any_text(call->op[2], false, name),
+		.data = KB_STRING(bytes),
+		.size = sizeof(bytes),
+		.flags = (often(call->op[0] >> 16, 3) ? KBTEST_NO_IDENTIFIER : 0) |
+			 (often(call->op[0] >> 16, 6) ? KBTEST_NO_NAME : 0),
+		.timeout_ms = timeout_ms && timeout_ms < 1000 ? timeout_ms : 1000,
+		.max_length = often(call->op[7], 180) ? 0 : any_length(call->op[7]),
+		.scope = any_scope(call->op[3]),
+		.length = 0x5a5a5a5a,
+		.result = 0x5a5a5a5a,
+	};
+	int err;
+
+	if (!may_wait())
+		return make_elsewhere(make_driver_read, call, READING);
+	memset(bytes, 0, sizeof(bytes));
+	snprintf(args.kext, sizeof(args.kext), "%s", fuzz_kext(call->op[0]));
+	err = call_ioctl(bench, KBTEST_IOC_READ, (uintptr_t)&args);
+	if (err)
+		return err;
+	if (args.result ? args.length || args.has_data : args.has_data != !!args.length)
+		failed("read: result %#x, %u bytes, data: %u", args.result, args.length, args.has_data);
+	if (args.max_length && args.length > args.max_length)
+		failed("read: %u bytes, and %u was the most", args.length, args.max_length);
+	if (!is_payload(bytes, sizeof(bytes)))
+		failed("read: %u bytes that no daemon has given", args.length);
+	return args.result;
+}
+
+int make_scope(const struct call *call)
+{
+	static const uint32_t ops[] = {KBTEST_SCOPE_INIT, KBTEST_SCOPE_INIT, KBTEST_SCOPE_INIT,   KBTEST_SCOPE_CANCEL,
+				       KBTEST_SCOPE_ASK,  KBTEST_SCOPE_ASK,  KBTEST_SCOPE_CANCEL, 0};
+	struct kbtest_scope args = {
+		.op = ops[call->op[0] % 8],
+		.number = any_scope(call->op[1] | 0x80),
+		.count = 0x5a5a5a5a,
+	};
+	bool made = args.number && args.number < KBTEST_SCOPES;
+	int err = call_ioctl(bench, KBTEST_IOC_SCOPE, (uintptr_t)&args);
+
+	if (err)
+		return err;
+	if (args.op == KBTEST_SCOPE_ASK ? args.count > 1 || (!made && !args.count) : !made && args.count)
+		failed("scope %u: op %u: %u", args.number, args.op, args.count);
+	/* Reads are told of by what they return. */
+	if (args.called > args.count || args.contexts > (uint64_t)args.called * 2 * KBTEST_COUNTS)
+		failed("scope %u: op %u: %u of %u were told, contexts %#llx", args.number, args.op, args.called,
+		       args.count, (unsigned long long)args.contexts);
+	return 0;
 }
 
 int make_driver_cancel(const struct call *call)
@@ -209,13 +298,37 @@ int make_driver_memory(const struct call *call)
 	return result;
 }
 
+int make_driver_unload(const struct call *call)
+{
+	struct kbtest_call args = {
+		.op = KBTEST_UNLOAD,
+		.load_tag = any_load_tag(call->op[0]),
+		.first_tag = call->op[2] % 4 ? any_load_tag(call->op[1]) : 0,
+	};
+	int err;
+
+	if (!may_wait())
+		return make_elsewhere(make_driver_unload, call, KILLABLY);
+	err = call_ioctl(bench, KBTEST_IOC_CALL, (uintptr_t)&args);
+	return err ? err : args.result;
+}
+
+/* More often destroyed than created: a kext that has any cannot leave. */
+int make_driver_instances(const struct call *call)
+{
+	uint32_t op = call->op[2] % 3 ? KBTEST_DESTROY : KBTEST_CREATE;
+
+	return bench_call(op, any_load_tag(call->op[0]), op == KBTEST_CREATE ? 1 + call->op[1] % 2 : 3, 0);
+}
+
 /* What start and stop will do: mostly all is well. */
 int make_plan(const struct call *call)
 {
 	struct kbtest_plan args = {
 		.flags = call->op[1] & call->op[2] & call->op[6] &
 			 (KBTEST_START_WAIT | KBTEST_START_RETAIN | KBTEST_START_LOAD | KBTEST_START_INIT_TEXT |
-			  KBTEST_STOP_WAIT | KBTEST_STOP_REQUEST | KBTEST_STOP_RETAIN),
+			  KBTEST_START_READ | KBTEST_STOP_WAIT | KBTEST_STOP_REQUEST | KBTEST_STOP_RETAIN),
+		.ms = 1 + call->op[4] % 100,
 		.start_requests = call->op[3] % 4 ? 0 : call->op[3] >> 8 & 7,
 		.start_result = call->op[4] % 4 ? 0 : 5,
 		.stop_result = call->op[5] % 4 ? 0 : 5,
@@ -263,6 +376,22 @@ int make_rmmod(const struct call *call)
 	return kb_rmmod(call->op[0] % 8 ? fuzz_kext(call->op[1]) : call->op[1] % 2 ? "kextbridge" : "kbtest");
 }
 
+static int write_parameter(const char *name, const char *value)
+{
+	char path[128];
+	ssize_t written;
+	int fd, err;
+
+	snprintf(path, sizeof(path), "/sys/module/kextbridge/parameters/%s", name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno;
+	written = write(fd, value, strlen(value));
+	err = written < 0 ? errno : 0;
+	close(fd);
+	return err;
+}
+
 int make_param(const struct call *call)
 {
 	static const struct {
@@ -283,18 +412,8 @@ int make_param(const struct call *call)
 	uint32_t which = pick(call->op[0], 10), value = often(call->op[1], 100) ? pick(call->op[1], 6) :
 							which > 6               ? 1 :
 										  4;
-	char path[128];
-	ssize_t written;
-	int fd, err;
 
-	snprintf(path, sizeof(path), "/sys/module/kextbridge/parameters/%s", params[which].name);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return errno;
-	written = write(fd, params[which].values[value], strlen(params[which].values[value]));
-	err = written < 0 ? errno : 0;
-	close(fd);
-	return err;
+	return write_parameter(params[which].name, params[which].values[value]);
 }
 
 int make_stats(const struct call *call)
@@ -332,4 +451,15 @@ int make_trace(const struct call *call)
 	err = length < 0 ? errno : 0;
 	close(fd);
 	return err;
+}
+
+/* Here to stay until the parent says otherwise, which it does soon. */
+int make_shutdown(const struct call *call)
+{
+	int err = write_parameter("shutdown", "1");
+
+	if (err || call->op[0] % 2)
+		return err;
+	poll(NULL, 0, 1 + call->op[1] % 4);
+	return write_parameter("shutdown", "0");
 }

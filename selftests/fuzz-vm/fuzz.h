@@ -21,7 +21,7 @@
 #define MAX_JOBS 8
 #define MAX_CALLS 12 /* of a program */
 #define OPERANDS 8
-#define MAX_KINDS 48
+#define MAX_KINDS 56
 #define KEPT 256 /* programs that a job keeps */
 
 /* ---- calls and programs */
@@ -191,6 +191,7 @@ int call_ioctl(int fd, unsigned long command, uint64_t arg); /* 0 or an errno */
 unsigned long command_of(uint32_t op, unsigned long command);
 
 int make_list(const struct call *call);
+int make_load_requests(const struct call *call);
 int make_status(const struct call *call);
 int make_request(const struct call *call);
 int make_result(const struct call *call);
@@ -211,6 +212,10 @@ int make_driver_release(const struct call *call);
 int make_driver_load(const struct call *call);
 int make_driver_ask(const struct call *call);
 int make_driver_memory(const struct call *call);
+int make_driver_unload(const struct call *call);
+int make_driver_read(const struct call *call);
+int make_driver_instances(const struct call *call);
+int make_scope(const struct call *call);
 int make_plan(const struct call *call);
 int make_bench(const struct call *call);
 int make_insmod(const struct call *call);
@@ -218,6 +223,7 @@ int make_rmmod(const struct call *call);
 int make_param(const struct call *call);
 int make_stats(const struct call *call);
 int make_trace(const struct call *call);
+int make_shutdown(const struct call *call);
 const char *fuzz_kext(uint32_t op); /* a module's name */
 uint32_t kext_of_identifier(const char *identifier, const char **module);
 
@@ -225,8 +231,13 @@ uint32_t kext_of_identifier(const char *identifier, const char **module);
 
 void run_job(struct job *job); /* does not return */
 void start_thread(void *(*function)(void *unused), pthread_t *thread);
-/* Has the call made by a thread that may wait: for a daemon's mercy, if it must be killed to wake up. SKIPPED: busy. */
-int make_elsewhere(int (*make)(const struct call *call), const struct call *call, bool killable);
+/*
+ * The threads that may wait: where a signal ends the wait; where only death does, for a daemon's mercy; where a driver's
+ * thread reads, until its deadline at the latest.
+ */
+enum waiting { INTERRUPTIBLY, KILLABLY, READING, WAITERS };
+/* Has the call made by such a thread. SKIPPED: busy. */
+int make_elsewhere(int (*make)(const struct call *call), const struct call *call, enum waiting how);
 bool may_wait(void); /* on the thread that may */
 int make_fork(const struct call *call);
 int outcome_index(int outcome);

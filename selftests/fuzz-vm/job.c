@@ -47,6 +47,7 @@ const struct kind kinds[] = {
 	{"orphan", 20, make_orphan, .may_fail = true, .no_faults = true, .rarely = 50},
 	{"fork", 20, make_fork, .no_faults = true, .rarely = 60},
 	{"list", 80, make_list, LIST(USUAL)},
+	{"load-requests", 40, make_load_requests, LIST(USUAL)},
 	{"status", 60, make_status, LIST(USUAL)},
 	{"request", 260, make_request,
 	 LIST(USUAL, kOSKextReturnInvalidArgument, kOSKextReturnNoResources, kOSKextReturnNoMemory)},
@@ -64,7 +65,12 @@ const struct kind kinds[] = {
 	      kOSKextReturnNoResources, kOSKextReturnBadData, kOSKextReturnNoMemory)},
 	{"serve", 400, make_serve, LIST(EAGAIN), .no_faults = true},
 	{"k-request", 220, make_driver_request,
-	 LIST(kOSKextReturnInvalidArgument, kOSKextReturnNoResources, kOSKextReturnNoMemory, kOSKextReturnStopping)},
+	 LIST(kOSKextReturnInvalidArgument, kOSKextReturnNoResources, kOSKextReturnNoMemory, kOSKextReturnStopping,
+	      kIOReturnAborted)},
+	{"k-read", 60, make_driver_read,
+	 LIST(kOSKextReturnInvalidArgument, kOSKextReturnNoResources, kOSKextReturnNotFound, kOSKextReturnTimeout,
+	      kIOReturnAborted)},
+	{"k-scope", 60, make_scope, LIST(EINVAL)},
 	{"k-cancel", 150, make_driver_cancel, LIST(kOSKextReturnNotFound, kOSKextReturnInUse)},
 	{"k-cancel-all", 4, make_driver_cancel_all},
 	{"k-retain", 20, make_driver_retain, LIST(kOSKextReturnNotFound)},
@@ -74,6 +80,8 @@ const struct kind kinds[] = {
 	{"k-ask", 20, make_driver_ask, LIST(EINVAL)},
 	/* The numbers of KERN_INVALID_ADDRESS, NO_SPACE, INVALID_ARGUMENT, RESOURCE_SHORTAGE. */
 	{"k-memory", 30, make_driver_memory, LIST(1, 3, 4, 6)},
+	{"k-unload", 15, make_driver_unload, LIST(kOSKextReturnInvalidArgument, kOSKextReturnNotFound)},
+	{"k-instances", 20, make_driver_instances, LIST(kOSKextReturnNotFound)},
 	{"plan", 8, make_plan},
 	{"bench", 15, make_bench},
 	{"insmod", 40, make_insmod, LIST(EEXIST, EINVAL), .no_faults = true, .rarely = 2},
@@ -81,17 +89,20 @@ const struct kind kinds[] = {
 	{"param", 8, make_param, LIST(EINVAL)},
 	{"stats", 6, make_stats},
 	{"trace", 20, make_trace, .no_faults = true, .rarely = 200},
+	{"shutdown", 1, make_shutdown, .no_faults = true},
 };
 const uint32_t kind_count = sizeof(kinds) / sizeof(kinds[0]);
 
 /* ---- outcomes */
 
-enum { FIRST_RESULT = 150, OTHER_RESULT = 200 };
+enum { FIRST_RESULT = 150, ABORTED = 199, OTHER_RESULT = 200 };
 
 int outcome_index(int outcome)
 {
 	if (outcome >= 0)
 		return outcome < FIRST_RESULT ? outcome : OTHER_RESULT;
+	if (outcome == (int)kIOReturnAborted)
+		return ABORTED;
 	return ((uint32_t)outcome & ~0x1fu) == 0xdc008000u ? FIRST_RESULT + (outcome & 0x1f) : OTHER_RESULT;
 }
 
@@ -109,6 +120,8 @@ const char *outcome_name(int index)
 		return "ok";
 	if (index < FIRST_RESULT)
 		return strerrorname_np(index) ?: "E?";
+	if (index == ABORTED)
+		return "Aborted";
 	return index < FIRST_RESULT + 28 ? results[index - FIRST_RESULT] : "other result";
 }
 
@@ -167,7 +180,7 @@ struct waiter {
 	int (*make)(const struct call *call);
 };
 
-static struct waiter waiters[2]; /* where a signal ends the wait; where only death does */
+static struct waiter waiters[WAITERS];
 static __thread bool waits;
 
 bool may_wait(void)
@@ -192,19 +205,25 @@ static void wait_for_calls(struct waiter *waiter)
 
 static void *wait_interruptibly(void *unused)
 {
-	wait_for_calls(&waiters[0]);
+	wait_for_calls(&waiters[INTERRUPTIBLY]);
 	return unused;
 }
 
 static void *wait_killably(void *unused)
 {
-	wait_for_calls(&waiters[1]);
+	wait_for_calls(&waiters[KILLABLY]);
 	return unused;
 }
 
-int make_elsewhere(int (*make)(const struct call *call), const struct call *call, bool killable)
+static void *wait_reading(void *unused)
 {
-	struct waiter *waiter = &waiters[killable];
+	wait_for_calls(&waiters[READING]);
+	return unused;
+}
+
+int make_elsewhere(int (*make)(const struct call *call), const struct call *call, enum waiting how)
+{
+	struct waiter *waiter = &waiters[how];
 
 	if (!waiter->there || waiter->busy)
 		return SKIPPED;
@@ -338,7 +357,8 @@ int make_fork(const struct call *call)
 	start_interrupts();
 	state = call->op[0];
 	random_state = &state;
-	waiters[0].there = waiters[1].there = false;
+	for (int i = 0; i < WAITERS; i++)
+		waiters[i].there = false;
 	if (fail_nth >= 0)
 		close(fail_nth);
 	fail_nth = -1;
@@ -382,6 +402,7 @@ void start_thread(void *(*function)(void *unused), pthread_t *thread)
 
 static void start_threads(void)
 {
+	static void *(*const functions[WAITERS])(void *) = {wait_interruptibly, wait_killably, wait_reading};
 	struct sigaction action = {.sa_handler = nothing};
 	struct sigaction crash = {.sa_sigaction = crashed, .sa_flags = SA_SIGINFO};
 
@@ -394,9 +415,9 @@ static void start_threads(void)
 	sigaddset(&alarm_set, SIGALRM);
 	pthread_sigmask(SIG_BLOCK, &alarm_set, NULL);
 	memory_start_thread();
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < WAITERS; i++) {
 		sem_init(&waiters[i].go, 0, 0);
-		start_thread(i ? wait_killably : wait_interruptibly, &waiters[i].thread);
+		start_thread(functions[i], &waiters[i].thread);
 		waiters[i].there = true;
 	}
 	start_interrupts();
@@ -431,8 +452,8 @@ void run_job(struct job *job)
 		if (now > reached)
 			program_keep(&program);
 		reached = now;
-		if (waiters[0].busy && one_in(32))
-			pthread_kill(waiters[0].thread, SIGUSR1);
+		if (waiters[INTERRUPTIBLY].busy && one_in(32))
+			pthread_kill(waiters[INTERRUPTIBLY].thread, SIGUSR1);
 	}
 	_exit(0);
 }

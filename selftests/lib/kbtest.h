@@ -87,7 +87,8 @@ struct kbtest_wait {
 #define KBTEST_DO_CANCEL_ALL 0x80u     /* cancels all of its kext; inner_tag: how many */
 #define KBTEST_DO_CANCEL_SCOPE 0x2000u /* cancels the scope with number `other`; inner_tag: how many */
 #define KBTEST_DO_UNLOAD 0x4000u       /* unloads the kext with load tag `other` */
-#define KBTEST_DO_READ 0x8000u         /* reads the resource "inner" of its kext; inner_tag: how many bytes */
+/* Reads the resource "inner" of its kext, within `ms` unless that is 0; inner_tag: how many bytes. */
+#define KBTEST_DO_READ 0x8000u
 
 #define KBTEST_NO_IDENTIFIER 0x100u /* NULL instead of the string */
 #define KBTEST_NO_NAME 0x200u
@@ -137,7 +138,7 @@ struct kbtest_read {
 /* The bench's scopes, from 1 on. The last one is never made. */
 #define KBTEST_SCOPES 8
 
-#define KBTEST_SCOPE_INIT 1
+#define KBTEST_SCOPE_INIT 1 /* after a cancel, and when nobody uses it */
 #define KBTEST_SCOPE_CANCEL 2
 #define KBTEST_SCOPE_ASK 3 /* whether it is cancelled: count */
 
@@ -169,8 +170,9 @@ struct kbtest_cancel {
 #define KBTEST_START_RETAIN 0x2u    /* retains itself */
 #define KBTEST_START_LOAD 0x4u      /* loads itself */
 #define KBTEST_START_INIT_TEXT 0x8u /* requests with a callback in .init.text */
-#define KBTEST_START_READ 0x100u    /* reads the resource "start" of its own bundle; inner_tag: how many bytes */
-#define KBTEST_STOP_WAIT 0x10u      /* until the gate KBTEST_GATE_STOP is open */
+/* Reads the resource "start" of its own bundle, within `ms` unless that is 0; inner_tag: how many bytes. */
+#define KBTEST_START_READ 0x100u
+#define KBTEST_STOP_WAIT 0x10u /* until the gate KBTEST_GATE_STOP is open */
 #define KBTEST_STOP_REQUEST 0x20u
 #define KBTEST_STOP_RETAIN 0x40u
 #define KBTEST_STOP_GONE 0x80u /* its module goes, whatever it returns */
@@ -182,6 +184,7 @@ struct kbtest_plan {
 	__u32 start_requests; /* of the resource "start" of its own bundle, contexts 0, 1, ... */
 	__s32 start_result;
 	__s32 stop_result;
+	__u32 ms;
 };
 
 #define KBTEST_GATE_CALLBACK 0x1u
@@ -208,13 +211,13 @@ struct kbtest_kext_info {
 
 #define KBTEST_RETAIN 1 /* load_tag; `count` times, stops at the first failure */
 #define KBTEST_RELEASE 2
-#define KBTEST_PAIRS 3  /* `count` times retain, release */
-#define KBTEST_LOAD 4   /* OSKextLoadKextWithIdentifier(identifier) */
-#define KBTEST_CYCLES 5 /* `count` times request, cancel, for the kext that has load_tag; tags must increase */
-#define KBTEST_CREATE 6 /* `count` instances of a class of the kext that has load_tag */
-#define KBTEST_DESTROY 7
-#define KBTEST_UNLOAD \
-	8 /* OSKextUnloadKextWithLoadTag(load_tag), by the kext with load tag first_tag, or by the bench */
+#define KBTEST_PAIRS 3   /* `count` times retain, release */
+#define KBTEST_LOAD 4    /* OSKextLoadKextWithIdentifier(identifier) */
+#define KBTEST_CYCLES 5  /* `count` times request, cancel, for the kext that has load_tag; tags must increase */
+#define KBTEST_CREATE 6  /* `count` instances of a class of the kext that has load_tag */
+#define KBTEST_DESTROY 7 /* no more than there are */
+/* OSKextUnloadKextWithLoadTag(load_tag), by the kext with load tag first_tag, or by the bench. */
+#define KBTEST_UNLOAD 8
 #define KBTEST_LOOKUP 9 /* first_tag: OSKextGetLoadTagForIdentifier(identifier), asked for under a spin lock */
 
 struct kbtest_call {

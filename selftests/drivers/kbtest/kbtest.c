@@ -78,7 +78,9 @@ static DECLARE_WAIT_QUEUE_HEAD(event_wait);
 static u32 open_gates;
 static DECLARE_WAIT_QUEUE_HEAD(gate_wait);
 
+/* Whoever works with a scope holds its lock for reading: it is made anew when nobody does. */
 static struct kextbridge_scope scopes[KBTEST_SCOPES];
+static struct rw_semaphore scope_locks[KBTEST_SCOPES];
 
 static DEFINE_MUTEX(held_mutex); /* KBTEST_HOLD_MUTEX, KBTEST_DO_MUTEX */
 static atomic_t counts[KBTEST_COUNTS];
@@ -257,6 +259,18 @@ static struct kextbridge_scope *scope_of(u32 number)
 	return number && number <= KBTEST_SCOPES ? &scopes[number - 1] : NULL;
 }
 
+static void use_scope(const struct kextbridge_scope *scope)
+{
+	if (scope)
+		down_read(&scope_locks[scope - scopes]);
+}
+
+static void leave_scope(const struct kextbridge_scope *scope)
+{
+	if (scope)
+		up_read(&scope_locks[scope - scopes]);
+}
+
 static OSReturn request_one(struct kbtest_entry *entry, OSKextRequestResourceCallback callback, const char *identifier,
 			    const char *name, const struct kbtest_request *args, u64 context, u32 *tag)
 {
@@ -278,6 +292,7 @@ static OSReturn request_one(struct kbtest_entry *entry, OSKextRequestResourceCal
 		slot->other = args->other;
 		tag_out = &slot->tag;
 	}
+	use_scope(options.scope);
 	if (args->flags & KBTEST_HOLD_MUTEX)
 		mutex_lock(&held_mutex);
 	if (args->timeout_ms || args->max_length || args->scope)
@@ -293,6 +308,7 @@ static OSReturn request_one(struct kbtest_entry *entry, OSKextRequestResourceCal
 		msleep(args->ms);
 		mutex_unlock(&held_mutex);
 	}
+	leave_scope(options.scope);
 	if (slot)
 		end_call(slot, result);
 	return result;
@@ -434,7 +450,9 @@ static OSReturn read_of(struct kbtest_kext *kext, const struct kbtest_read *args
 	OSReturn result;
 
 	atomic64_inc(&totals.accepted);
+	use_scope(options.scope);
 	result = kextbridge_read(kext->info, identifier, name, &options, data, length);
+	leave_scope(options.scope);
 	atomic64_inc(&totals.called_back);
 	return result;
 }
@@ -481,6 +499,25 @@ static void add_to_scope(OSKextRequestTag tag, void *context, void *arg)
 	note_cancel(tag);
 }
 
+/* Its memory is the scope's until all of its requests are over. */
+static void renew_scope(struct kextbridge_scope *scope, struct kbtest_scope *args)
+{
+	struct rw_semaphore *lock = &scope_locks[scope - scopes];
+	bool over;
+
+	do {
+		use_scope(scope);
+		args->count += kextbridge_scope_cancel(scope, add_to_scope, args);
+		leave_scope(scope);
+		down_write(lock);
+		/* Unless somebody else has been quicker, and others use it already. */
+		over = kextbridge_scope_is_cancelled(scope);
+		if (over)
+			kextbridge_scope_init(scope);
+		up_write(lock);
+	} while (!over);
+}
+
 static long scope_call(struct kbtest_scope *args)
 {
 	struct kextbridge_scope *scope = scope_of(args->number);
@@ -489,15 +526,19 @@ static long scope_call(struct kbtest_scope *args)
 	args->contexts = 0;
 	switch (args->op) {
 	case KBTEST_SCOPE_INIT:
-		if (args->number == KBTEST_SCOPES)
+		if (!scope || args->number == KBTEST_SCOPES)
 			return -EINVAL;
-		kextbridge_scope_init(scope);
+		renew_scope(scope, args);
 		return 0;
 	case KBTEST_SCOPE_CANCEL:
+		use_scope(scope);
 		args->count = kextbridge_scope_cancel(scope, add_to_scope, args);
+		leave_scope(scope);
 		return 0;
 	case KBTEST_SCOPE_ASK:
+		use_scope(scope);
 		args->count = kextbridge_scope_is_cancelled(scope);
+		leave_scope(scope);
 		return 0;
 	}
 	return -EINVAL;
@@ -523,13 +564,26 @@ static void request_next(struct kbtest_entry *entry, const struct slot *last, u6
 		request_one(entry, entry->log, "com.example.kbtest", "chain", &args, context, &event->inner_tag);
 }
 
-static OSReturn read_own(struct kbtest_kext *kext, const char *name, u32 *length)
+static OSReturn read_own(struct kbtest_kext *kext, const char *name, u32 ms, u32 *length)
 {
+	struct kextbridge_resource_options options = {.timeout_ms = ms};
 	void *data;
-	OSReturn result = kextbridge_read(kext->info, kext->identifier, name, NULL, &data, length);
+	OSReturn result = kextbridge_read(kext->info, kext->identifier, name, &options, &data, length);
 
 	kextbridge_free_resource(data);
 	return result;
+}
+
+/* Whoever makes it anew may be waiting for this callback. */
+static u32 cancel_scope_in_callback(struct kextbridge_scope *scope)
+{
+	u32 count;
+
+	if (!scope || !down_read_trylock(&scope_locks[scope - scopes]))
+		return 0;
+	count = kextbridge_scope_cancel(scope, count_cancel, NULL);
+	leave_scope(scope);
+	return count;
 }
 
 static void act(struct kbtest_kext *kext, const struct slot *slot, u64 context, struct kbtest_event *event)
@@ -548,11 +602,11 @@ static void act(struct kbtest_kext *kext, const struct slot *slot, u64 context, 
 	if (slot->flags & KBTEST_DO_CANCEL_ALL)
 		event->inner_tag = kextbridge_cancel_requests(kext->info, count_cancel, NULL);
 	if (slot->flags & KBTEST_DO_CANCEL_SCOPE)
-		event->inner_tag = kextbridge_scope_cancel(scope_of(slot->other), count_cancel, NULL);
+		event->inner_tag = cancel_scope_in_callback(scope_of(slot->other));
 	if (slot->flags & KBTEST_DO_UNLOAD)
 		event->inner_result = kextbridge_unload_kext(kext->info, slot->other);
 	if (slot->flags & KBTEST_DO_READ)
-		event->inner_result = read_own(kext, "inner", &event->inner_tag);
+		event->inner_result = read_own(kext, "inner", slot->ms, &event->inner_tag);
 	if ((slot->flags & KBTEST_DO_REQUEST) && slot->chain)
 		request_next(kext->entry, slot, context + 1, event);
 	if (slot->flags & KBTEST_DO_MUTEX) {
@@ -706,7 +760,7 @@ kern_return_t kbtest_start(struct kbtest_kext *kext, kmod_info_t *ki)
 	if (plan.flags & KBTEST_START_LOAD)
 		event.inner_result = OSKextLoadKextWithIdentifier(kext->identifier);
 	if (plan.flags & KBTEST_START_READ)
-		event.inner_result = read_own(kext, "start", &event.inner_tag);
+		event.inner_result = read_own(kext, "start", plan.ms, &event.inner_tag);
 	if (plan.flags & KBTEST_START_WAIT)
 		wait_gate(KBTEST_GATE_START);
 
@@ -834,6 +888,18 @@ static void retain_or_release(struct kbtest_call *args)
 	}
 }
 
+static bool change_one(struct kbtest_kext *kext, bool create)
+{
+	int32_t old = READ_ONCE(kext->instances);
+
+	do {
+		if (!create && !old)
+			return false;
+	} while (!try_cmpxchg(&kext->instances, &old, create ? old + 1 : old - 1));
+	kext->instance(create);
+	return true;
+}
+
 static void change_instances(struct kbtest_call *args)
 {
 	struct kbtest_entry *entry = entry_of(args->load_tag);
@@ -842,24 +908,26 @@ static void change_instances(struct kbtest_call *args)
 	if (!entry)
 		return;
 	down_read(&entry->alive);
-	if (entry->kext && entry->kext->instance)
-		for (args->result = kOSReturnSuccess; args->done < args->count; args->done++)
-			entry->kext->instance(args->op == KBTEST_CREATE);
+	if (entry->kext && entry->kext->instance) {
+		args->result = kOSReturnSuccess;
+		while (args->done < args->count && change_one(entry->kext, args->op == KBTEST_CREATE))
+			args->done++;
+	}
 	up_read(&entry->alive);
 }
 
 static void unload(struct kbtest_call *args)
 {
 	struct kbtest_entry *caller = entry_of(args->first_tag);
+	const kmod_info_t *info = &kmod_info;
 
-	if (!caller) {
-		args->result = kextbridge_unload_kext(&kmod_info, args->load_tag);
-		return;
+	if (caller) {
+		down_read(&caller->alive);
+		info = caller->kext ? caller->kext->info : info;
+		up_read(&caller->alive);
 	}
-	down_read(&caller->alive);
-	args->result = caller->kext ? kextbridge_unload_kext(caller->kext->info, args->load_tag) :
-				      kOSKextReturnNotFound;
-	up_read(&caller->alive);
+	/* It is compared, not followed. Two kexts that unload each other would wait for each other's stop function here. */
+	args->result = kextbridge_unload_kext(info, args->load_tag);
 }
 
 static OSKextLoadTag lookup(const char *identifier)
@@ -1153,12 +1221,14 @@ static struct kbtest_kext self = {
 static kern_return_t bench_start(struct kmod_info *ki, void *data)
 {
 	struct kbtest_entry *entry = find_entry(KBUILD_MODNAME);
-	int err;
+	int err, i;
 
 	if (!events)
 		events = vmalloc(array_size(MAX_EVENTS, sizeof(*events)));
 	if (!events || !entry)
 		return KMOD_RETURN_FAILURE;
+	for (i = 0; i < KBTEST_SCOPES; i++)
+		init_rwsem(&scope_locks[i]);
 	self.identifier = OSKextGetCurrentIdentifier();
 	self.version = OSKextGetCurrentVersionString();
 	self.load_tag = self.atomic_load_tag = OSKextGetCurrentLoadTag();

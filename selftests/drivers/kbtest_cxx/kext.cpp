@@ -83,7 +83,7 @@ class Driver {
 	}
 
 	kbtest_kext kext_ = {NAME, &kmod_info, log,     count,   nullptr,  nullptr, nullptr, 0,
-			     0,    0,          nullptr, nullptr, instance, 0,       0};
+			     0,    0,          nullptr, nullptr, instance, 0,       0,       0};
 };
 
 constinit Driver driver;
