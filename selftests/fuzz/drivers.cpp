@@ -84,6 +84,12 @@ void Machine::act(host::Kext &kext, Behaviour &behaviour, const host::Call &call
 	case 5:
 		(void)kext.retain();
 		break;
+	case 6:
+		(void)cancel_scope(0);
+		break;
+	case 7:
+		(void)kextbridge_unload_kext(&kext.info, kexts_[0]->tag());
+		break;
 	default:
 		break;
 	}
@@ -126,6 +132,7 @@ void Machine::kext_load()
 
 	if (kext.is_loaded())
 		return;
+	classes_[which] = {"class", 0, 0, nullptr};
 	memset(kext.info.name, 0, sizeof(kext.info.name));
 	memset(kext.info.version, 0, sizeof(kext.info.version));
 	strcpy(kext.info.name, identifiers[which]);
@@ -162,8 +169,11 @@ void Machine::kext_remove()
 
 	if (!kext.is_loaded())
 		return;
+	forced_ = true;
 	int err = force ? kext.rmmod_force() : kext.rmmod();
 
+	fake::settle();
+	forced_ = false;
 	if (err && (force || (err != -EAGAIN && err != -EBUSY)))
 		wrong("rmmod: %d", err);
 }
@@ -212,12 +222,17 @@ void Machine::kext_request()
 	if (!kext.is_loaded())
 		elsewhere = true;
 	u32 tag = 77;
+	u32 scope = how < 0xf0 ? how / 16 % 4 : 0;
 	void *context = contexts_.add(kext);
-	kextbridge_resource_options options = {.timeout_ms = timeout_ms, .max_length = max_length, .scope = nullptr};
+	kextbridge_resource_options options = {
+		.timeout_ms = timeout_ms, .max_length = max_length, .scope = scope_of(scope)};
 	OSReturn result = kextbridge_request_resource(
 		no_identifier ? nullptr : identifier.get(), no_name ? nullptr : name.get(),
 		reinterpret_cast<OSKextRequestResourceCallback>(code), context, no_tag ? nullptr : &tag, &options);
 
+	judge_scope(scope, result);
+	if (shutdown_ && result != kOSKextReturnDisabled && !injected())
+		wrong("a request while the system goes down: 0x%08x", static_cast<unsigned int>(result));
 	if (result) {
 		contexts_.remove(context);
 		if (!no_tag && tag != kOSKextRequestTagInvalid)
@@ -276,7 +291,8 @@ void Machine::kext_cancel_all()
 		},
 		&cancelled);
 
-	if (count != cancelled.count)
+	// Reads are told by what they return.
+	if (count < cancelled.count)
 		wrong("cancel_all: %u, and %u were told", count, cancelled.count);
 }
 
@@ -403,8 +419,180 @@ void Machine::kext_behave()
 
 	behaviour.start = how % 4;
 	behaviour.stop = how / 4 % 3;
-	behaviour.callback = how / 16 % 6;
+	behaviour.callback = how / 16 % 8;
 	behaviour.left = 3;
+}
+
+// ---- what goes beyond macOS's calls
+
+void Machine::judge_scope(u32 which, OSReturn result) const
+{
+	if (!which) {
+		if (result == kIOReturnAborted)
+			wrong("a request without a scope is aborted");
+		return;
+	}
+	if (!result && (!made_[which - 1] || cancelled_[which - 1]))
+		wrong("a request under a scope that %s was accepted", made_[which - 1] ? "is cancelled" : "is none");
+	if (result == kIOReturnAborted && !cancelled_[which - 1])
+		wrong("a request under a scope that is not cancelled is aborted");
+}
+
+u32 Machine::cancel_scope(size_t which)
+{
+	struct Told {
+		Contexts &contexts;
+		u32 count;
+	} told{contexts_, 0};
+
+	u32 count = kextbridge_scope_cancel(
+		&scopes_[which],
+		[](OSKextRequestTag, void *context, void *arg) {
+			auto &told = *static_cast<Told *>(arg);
+
+			told.contexts.end(context, nullptr, "the cancel of a scope");
+			told.count++;
+		},
+		&told);
+
+	if (made_[which])
+		cancelled_[which] = true;
+	if (told.count > count || (!made_[which] && count))
+		wrong("the cancel of a scope: %u, and %u were told", count, told.count);
+	return count;
+}
+
+// A scope is made anew only when it has been cancelled: then it has no requests.
+void Machine::kext_scope()
+{
+	size_t which = in_.below(kScopes);
+	u32 how = in_.byte();
+	kextbridge_scope &scope = scopes_[which];
+
+	switch (how % 4) {
+	case 0:
+	case 1:
+		if (which + 1 == kScopes || (made_[which] && !cancelled_[which]))
+			return;
+		kextbridge_scope_init(&scope);
+		made_[which] = true;
+		cancelled_[which] = false;
+		break;
+	case 2:
+		(void)cancel_scope(which);
+		break;
+	case 3:
+		if (kextbridge_scope_is_cancelled(&scope) != (!made_[which] || cancelled_[which]))
+			wrong("a scope does not know whether it is cancelled");
+		break;
+	}
+}
+
+// On a thread of the driver's, which stays in it until somebody ends it; or on one that is being killed.
+void Machine::kext_read()
+{
+	host::Kext &kext = *kexts_[in_.below(kKexts)];
+	bool no_identifier;
+	bool no_name;
+	std::shared_ptr<char[]> identifier = text(&no_identifier);
+	std::shared_ptr<char[]> name = text(&no_name);
+	u32 how = in_.byte();
+	u32 scope = how / 16 % 4;
+	u32 limit = std::min(kextbridge_params.max_name, KEXTBRIDGE_NAME_LIMIT);
+	bool bad = no_identifier || no_name || strlen(identifier.get()) > limit || strlen(name.get()) > limit;
+	kextbridge_resource_options options = {.timeout_ms = how & 1 ? static_cast<u32>(in_.number()) : 0,
+					       .max_length = how & 2 ? static_cast<u32>(in_.number()) : 0,
+					       .scope = scope_of(scope)};
+	bool cancelled = scope && cancelled_[scope - 1];
+
+	if (!kext.is_loaded() || reads_.size() == kReads)
+		return;
+	auto read = [=, this, &kext](bool killed) {
+		void *data = this;
+		u32 length = 77;
+		OSReturn result = kextbridge_read(&kext.info, no_identifier ? nullptr : identifier.get(),
+						  no_name ? nullptr : name.get(), &options, &data, &length);
+
+		if (result ? data || length : !data != !length)
+			wrong("a read: 0x%08x, and %u bytes", static_cast<unsigned int>(result), length);
+		if (options.max_length && length > options.max_length)
+			wrong("a read of %u bytes, of at most %u", length, options.max_length);
+		check_pattern(data, length, 0, "a read");
+		kextbridge_free_resource(data);
+		if (!result && (bad || killed || cancelled || (scope && !made_[scope - 1])))
+			wrong("a read that was not to be has succeeded");
+	};
+
+	if (how & 4) {
+		fake::kill(fake::current());
+		read(true);
+		fake::clear_signal();
+		return;
+	}
+	Read &made = *reads_.emplace_back(std::make_unique<Read>());
+
+	made.thread = std::thread([=, &made] {
+		made.task = &fake::current();
+		read(false);
+		made.done = true;
+		while (!made.joined)
+			std::this_thread::yield();
+	});
+	for (bool asleep = false; !made.done && !asleep; std::this_thread::yield()) {
+		fake::Task *task = made.task;
+
+		if (!task)
+			continue;
+		std::lock_guard lock(task->mutex);
+
+		asleep = task->sleeping;
+	}
+}
+
+// Those that are over, or all of them.
+void Machine::end_reads(bool all)
+{
+	for (auto &read : reads_) {
+		if (!all && !read->done)
+			continue;
+		if (!read->done)
+			fake::kill(*read->task);
+		read->joined = true;
+		read->thread.join();
+	}
+	std::erase_if(reads_, [](const auto &read) { return !read->thread.joinable(); });
+}
+
+void Machine::kext_unload_other()
+{
+	host::Kext &kext = *kexts_[in_.below(kKexts)];
+	u32 tag = load_tag();
+
+	if (!kext.is_loaded())
+		return;
+	// It would wait for the daemon, which is this thread.
+	fake::kill(fake::current());
+	OSReturn result = kextbridge_unload_kext(&kext.info, tag);
+
+	fake::clear_signal();
+	if (tag == kext.tag() && result != kOSKextReturnInvalidArgument)
+		wrong("a kext unloads itself: 0x%08x", static_cast<unsigned int>(result));
+	if (result == kOSKextReturnNoMemory && !injected())
+		wrong("an unload by a kext: no memory");
+}
+
+void Machine::kext_instance()
+{
+	size_t which = in_.below(kKexts);
+	bool create = in_.flag();
+	kextbridge_class &cls = classes_[which];
+
+	if (!kexts_[which]->is_loaded() || (!create && !cls.instances))
+		return;
+	// As kextbridge_instance_created() and its counterpart: those are of the kext that they are compiled into.
+	cls.instances += create ? 1 : -1;
+	if (create && !cls.known)
+		kextbridge_class_register(&kexts_[which]->info, &cls);
 }
 
 } // namespace fuzz

@@ -11,12 +11,14 @@
 #include <vector>
 
 #include "../host/kit.hpp"
+#include "kextbridge/instance.h"
 
 #include "input.hpp"
 #include "target.hpp"
 #include "user_memory.hpp"
 
 extern "C" const char *fuzz_check_file(void *data);
+extern "C" u32 fuzz_answered_reads();
 
 namespace fuzz {
 
@@ -38,6 +40,8 @@ struct DaemonFile {
 	void *data = nullptr;
 	pid *process = nullptr;
 	std::map<u64, InHand> hand; // what it has fetched and not answered
+	bool notify = false;        // it may have asked for announcements
+	bool told_exit = false;
 	bool is_open() const { return data; }
 };
 
@@ -69,6 +73,14 @@ class Contexts {
 	void remove(void *context); // its request was refused
 	void end(void *context, const host::Kext *kext, const char *how);
 	size_t size();
+};
+
+// A driver's thread that reads.
+struct Read {
+	std::atomic<fake::Task *> task{nullptr};
+	std::atomic<bool> done{false};
+	std::atomic<bool> joined{false};
+	std::thread thread;
 };
 
 class Machine {
@@ -115,10 +127,19 @@ class Machine {
 	void clock();
 	void parameter();
 	void caller();
+	void load_requests();
+	void kext_read();
+	void kext_scope();
+	void kext_unload_other();
+	void kext_instance();
+	void shutdown();
+	void sleep();
 
       private:
 	static constexpr size_t kFiles = 2;
 	static constexpr size_t kKexts = 3;
+	static constexpr size_t kScopes = 3; // the last is never made
+	static constexpr size_t kReads = 2;
 
 	// operands
 	DaemonFile *open_daemon();
@@ -145,6 +166,11 @@ class Machine {
 	kern_return_t start(host::Kext &kext, Behaviour &behaviour);
 	void act(host::Kext &kext, Behaviour &behaviour, const host::Call &call);
 	OSReturn request_of(host::Kext &kext);
+	kextbridge_scope *scope_of(u32 which) { return which ? &scopes_[which - 1] : nullptr; }
+	void judge_scope(u32 which, OSReturn result) const;
+	u32 cancel_scope(size_t which);
+	void announced(DaemonFile &daemon, const host::Record &record);
+	void end_reads(bool all);
 
 	Input &in_;
 	UserMemory &user_;
@@ -154,6 +180,14 @@ class Machine {
 	DaemonFile *active_ = nullptr;
 	Behaviour behaviours_[kKexts];
 	std::unique_ptr<host::Kext> kexts_[kKexts];
+	kextbridge_class classes_[kKexts] = {};
+	kextbridge_scope scopes_[kScopes] = {};
+	bool made_[kScopes] = {};
+	std::atomic<bool> cancelled_[kScopes] = {};
+	std::vector<std::unique_ptr<Read>> reads_;
+	std::set<std::pair<u32, u32>> announced_; // kinds and load tags
+	bool shutdown_ = false;
+	std::atomic<bool> forced_{false}; // a module's exit stops it, whatever it has
 	std::mutex tags_mutex_;
 	std::vector<u32> tags_; // all that requests were given
 	std::vector<u64> ids_;  // all that were fetched

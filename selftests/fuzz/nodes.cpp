@@ -2,9 +2,8 @@
 // Calls on the two nodes. What comes back is compared byte for byte: nothing changes but what the wire says is written.
 #include <algorithm>
 
+#include "library.hpp"
 #include "machine.hpp"
-
-#include "../../userspace/lib/kextbridge.h"
 
 namespace fuzz {
 
@@ -110,7 +109,10 @@ void Machine::daemon_open()
 	int err = kextbridge_daemon_open_c(&daemon.file, &daemon.data);
 
 	task.process = nullptr;
-	check_error(err, {SHIM_EPERM, SHIM_EBUSY}, injected(), "open of /dev/kextd");
+	check_error(err, {SHIM_EPERM, SHIM_EBUSY, SHIM_ESHUTDOWN}, injected(), "open of /dev/kextd");
+	if (shutdown_ != (err == -SHIM_ESHUTDOWN) && (err == -SHIM_ESHUTDOWN || !err))
+		wrong("/dev/kextd was%s opened while the system %s", err ? " not" : "", err ? "is up" : "goes down");
+	daemon.notify = daemon.told_exit = false;
 	if (err) {
 		daemon.data = nullptr;
 		if (err == -SHIM_EBUSY && !taken)
@@ -223,23 +225,43 @@ void Machine::judge(DaemonFile &daemon, const kextd_reply &reply, s32 status, bo
 		wrong("a malformed reply: 0x%08x", static_cast<unsigned int>(status));
 }
 
+// Each of them once, and to nobody who has not asked.
+void Machine::announced(DaemonFile &daemon, const host::Record &record)
+{
+	bool exit = record.kind == KEXTD_EXIT;
+
+	if (!daemon.notify || record.id || record.deadline_ns || record.max_length || record.attempt)
+		wrong("an announcement of kind %u, id 0x%llx", record.kind, record.id);
+	if (exit ? !shutdown_ || record.load_tag || std::exchange(daemon.told_exit, true) :
+		   !announced_.emplace(record.kind, record.load_tag).second)
+		wrong("an announcement of kind %u, of load tag %u, that is none", record.kind, record.load_tag);
+	if (exit != record.identifier.empty() || exit != record.name.empty())
+		wrong("an announcement of kind %u of \"%s\"", record.kind, record.identifier.c_str());
+	if (record.kind == KEXTD_LOADED && announced_.count({KEXTD_UNLOADED, record.load_tag}))
+		wrong("a kext is announced after its end");
+}
+
 // The same bytes by the kit's reading and by the library's.
 void Machine::take_records(DaemonFile &daemon, const unsigned char *buffer, u32 used, u32 count)
 {
 	std::vector<host::Record> records = host::parse(buffer, used);
 	size_t offset = 0;
-	kextbridge_record theirs;
+	LibraryRecord theirs;
 
 	if (records.size() != count)
 		wrong("%u records, and there are %zu", count, records.size());
 	for (const host::Record &record : records) {
-		if (kextbridge_record_next(buffer, used, &offset, &theirs) != 1 || theirs.header.id != record.id ||
+		if (!library_reads(buffer, used, &offset, &theirs) || theirs.id != record.id ||
 		    record.identifier != theirs.identifier || record.name != theirs.name)
 			wrong("the library reads another record");
 		if (record.kind == KEXTD_CANCEL) {
 			if (std::find(ids_.begin(), ids_.end(), record.id) == ids_.end())
 				wrong("a notice about 0x%llx, which was never handed out", record.id);
 			daemon.hand.erase(record.id);
+			continue;
+		}
+		if (record.kind >= KEXTD_LOADED && record.kind <= KEXTD_EXIT) {
+			announced(daemon, record);
 			continue;
 		}
 		if (record.kind < KEXTD_RESOURCE || record.kind > KEXTD_UNLOAD)
@@ -259,6 +281,7 @@ long Machine::exchange(DaemonFile &daemon, kextd_exchange args, unsigned char *r
 	std::vector<kextd_reply> given(count);
 	std::vector<bool> fetched(count);
 	std::set<u64> seen;
+	daemon.notify |= args.flags & KEXTD_EXCHANGE_NOTIFY;
 	Argument<kextd_exchange> argument(user_, in_, args);
 	bool copies_fail = injected();
 	// While these replies are taken, a callback may cancel what others of them are for.
@@ -343,7 +366,7 @@ void Machine::exchange()
 	unsigned char *buffer = user_.take_last(size);
 
 	args.size = sizeof(args);
-	args.flags = how & 8 ? KEXTD_EXCHANGE_NOWAIT : 0;
+	args.flags = (how & 8 ? KEXTD_EXCHANGE_NOWAIT : 0) | (how & 64 ? KEXTD_EXCHANGE_NOTIFY : 0);
 	args.reply_count = count;
 	args.max_requests = in_.byte() % 20;
 	args.requests_size = size;
@@ -380,7 +403,7 @@ void Machine::serve()
 	kextd_exchange args{};
 
 	args.size = sizeof(args);
-	args.flags = KEXTD_EXCHANGE_NOWAIT;
+	args.flags = KEXTD_EXCHANGE_NOWAIT | (how & 16 ? KEXTD_EXCHANGE_NOTIFY : 0);
 	args.max_requests = 1 + how / 2 % 4;
 	args.requests = fake::user(buffer);
 	args.requests_size = size;
@@ -714,7 +737,8 @@ void Machine::tag_call(unsigned int cmd)
 	u32 how = in_.byte();
 
 	args.size = sizeof(args);
-	args.flags = cmd == KEXTBRIDGE_IOC_UNLOAD && (how & 1) ? KEXTBRIDGE_UNLOAD_IF_IDLE : 0;
+	if (cmd == KEXTBRIDGE_IOC_UNLOAD)
+		args.flags = (how & 1 ? KEXTBRIDGE_UNLOAD_IF_IDLE : 0) | (how & 2 ? KEXTBRIDGE_UNLOAD_STOP_ONLY : 0);
 	args.tag = load_tag();
 	if (how >= 192)
 		in_.change(args);
@@ -740,7 +764,7 @@ void Machine::load()
 
 	args.size = sizeof(args);
 	args.identifier_size = size;
-	args.flags = how & 1 ? KEXTBRIDGE_LOAD_WAIT : 0;
+	args.flags = (how & 1 ? KEXTBRIDGE_LOAD_WAIT : 0) | (how & 2 ? KEXTBRIDGE_LOAD_DELAY_AUTOUNLOAD : 0);
 	if (how >= 192)
 		in_.change(args);
 	args.identifier = args.identifier_size > size ? user_.bad_address(5) : identifier;
@@ -779,6 +803,7 @@ void Machine::list()
 	unsigned char *place = user_.take_last(room * sizeof(kextbridge_kext));
 
 	args.size = sizeof(args);
+	args.flags = how & 32 ? KEXTBRIDGE_LIST_DELAY_AUTOUNLOAD : 0;
 	args.count = room;
 	args.from = how & 64 ? load_tag() : 0;
 	if (how >= 128)
@@ -812,13 +837,67 @@ void Machine::list()
 		check_text(kext.module, sizeof(kext.module), "a module");
 		if (kext.load_tag < args.from || (i && kext.load_tag <= last))
 			wrong("list: tag %u behind %u, from %u", kext.load_tag, last, args.from);
-		if (kext.state < KEXT_STATE_STARTING || kext.state > KEXT_STATE_LOADED || kext.reserved ||
-		    (kext.flags & ~(KEXT_FLAG_AUTOUNLOAD | KEXT_FLAG_PLAIN_RMMOD | KEXT_FLAG_IN_CALLBACK)))
+		if (kext.state < KEXT_STATE_STARTING || kext.state > KEXT_STATE_LOADED ||
+		    (kext.flags &
+		     ~(KEXT_FLAG_AUTOUNLOAD | KEXT_FLAG_PLAIN_RMMOD | KEXT_FLAG_IN_CALLBACK | KEXT_FLAG_DELAYED)))
 			wrong("list: state %u, flags 0x%x", kext.state, kext.flags);
+		for (size_t at = 0; at < kKexts; at++)
+			if (kexts_[at]->tag() == kext.load_tag &&
+			    static_cast<u32>(classes_[at].instances) != kext.instances)
+				wrong("list: %u instances", kext.instances);
 		last = kext.load_tag;
 	}
 	UserMemory::check_untouched(place + after.count * sizeof(kextbridge_kext),
 				    place + room * sizeof(kextbridge_kext), "behind the list");
+}
+
+void Machine::load_requests()
+{
+	ControlFile *control = open_control();
+
+	if (!control)
+		return;
+	kextbridge_load_requests args{};
+	kextbridge_load_requests after;
+	u32 how = in_.byte();
+	u32 room = how % 20;
+	unsigned char *place = user_.take_last(room * KEXTBRIDGE_IDENTIFIER_SIZE);
+
+	args.size = sizeof(args);
+	args.count = room;
+	args.from = how & 64 ? static_cast<u32>(in_.number()) : 0;
+	if (how >= 128)
+		in_.change(args);
+	args.identifiers = how >= 240 ? user_.bad_address(how) : fake::user(place);
+	long error = call(
+		*control, KEXTBRIDGE_IOC_LOAD_REQUESTS, args,
+		[](auto &to, const auto &from) {
+			to.count = from.count;
+			to.total = from.total;
+		},
+		&after);
+
+	if (error)
+		return;
+	if (after.count != std::min(args.count, args.from < after.total ? after.total - args.from : 0))
+		wrong("load requests: %u of %u from %u on, in room for %u", after.count, after.total, args.from,
+		      args.count);
+	if (args.identifiers != fake::user(place)) {
+		if (after.count)
+			wrong("load requests: %u entries where there is no memory", after.count);
+		return;
+	}
+	std::set<std::string> seen;
+
+	for (u32 i = 0; i < after.count; i++) {
+		const char *identifier = reinterpret_cast<const char *>(place) + i * KEXTBRIDGE_IDENTIFIER_SIZE;
+
+		check_text(identifier, KEXTBRIDGE_IDENTIFIER_SIZE, "an identifier that was asked for");
+		if (!*identifier || !seen.insert(identifier).second)
+			wrong("load requests: \"%s\"", identifier);
+	}
+	UserMemory::check_untouched(place + after.count * KEXTBRIDGE_IDENTIFIER_SIZE,
+				    place + room * KEXTBRIDGE_IDENTIFIER_SIZE, "behind the load requests");
 }
 
 void Machine::status()
@@ -861,7 +940,7 @@ void Machine::control_ioctl()
 	// Those have operations of their own.
 	if (is_known(cmd, {KEXTBRIDGE_IOC_LIST, KEXTBRIDGE_IOC_STATUS, KEXTBRIDGE_IOC_REQUEST, KEXTBRIDGE_IOC_RESULT,
 			   KEXTBRIDGE_IOC_CANCEL, KEXTBRIDGE_IOC_RETAIN, KEXTBRIDGE_IOC_RELEASE, KEXTBRIDGE_IOC_UNLOAD,
-			   KEXTBRIDGE_IOC_LOAD}))
+			   KEXTBRIDGE_IOC_LOAD, KEXTBRIDGE_IOC_LOAD_REQUESTS}))
 		return;
 	kextbridge_tag args{};
 	kextbridge_tag after;

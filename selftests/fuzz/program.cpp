@@ -132,9 +132,11 @@ Machine::Machine(Input &input) : in_(input), user_(user_memory())
 
 		kext.keep_calls = false;
 		kext.start = [&] { return start(kext, behaviour); };
-		kext.stop = [&]() -> kern_return_t {
+		kext.stop = [&, i]() -> kern_return_t {
 			if (behaviour.stop == 2 && !request_of(kext))
 				wrong("a request was accepted from a stop function");
+			if (!forced_ && classes_[i].instances > 0)
+				wrong("a kext is stopped with %d objects", classes_[i].instances);
 			return behaviour.stop == 1 ? KERN_FAILURE : KERN_SUCCESS;
 		};
 		kext.on_callback = [&](const host::Call &call) { act(kext, behaviour, call); };
@@ -162,7 +164,10 @@ Machine::~Machine()
 // Between two operations nothing runs.
 void Machine::check()
 {
-	fake::settle();
+	do
+		fake::settle();
+	while (fuzz_answered_reads());
+	end_reads(false);
 	if (const char *broken = host_check_invariants())
 		wrong("the core's books: %s", broken);
 	for (ControlFile &control : controls_)
@@ -179,6 +184,8 @@ void Machine::finish()
 	fake::fail_allocation(0);
 	fake::fail_user_copy(0);
 	fake::clear_signal();
+	end_reads(true);
+	forced_ = true;
 	for (DaemonFile &daemon : daemons_)
 		close(daemon);
 	for (ControlFile &control : controls_)
@@ -317,6 +324,17 @@ void Machine::caller()
 	task.sys_module = !(who & 4);
 }
 
+void Machine::shutdown()
+{
+	kextbridge_shutdown_c();
+	shutdown_ = true;
+}
+
+void Machine::sleep()
+{
+	kextbridge_sleep_c(in_.flag());
+}
+
 // ---- the program
 
 static void step(Machine &machine, Op op)
@@ -394,6 +412,20 @@ static void step(Machine &machine, Op op)
 		return machine.parameter();
 	case Op::Caller:
 		return machine.caller();
+	case Op::LoadRequests:
+		return machine.load_requests();
+	case Op::KextRead:
+		return machine.kext_read();
+	case Op::KextScope:
+		return machine.kext_scope();
+	case Op::KextUnloadOther:
+		return machine.kext_unload_other();
+	case Op::KextInstance:
+		return machine.kext_instance();
+	case Op::Shutdown:
+		return machine.shutdown();
+	case Op::Sleep:
+		return machine.sleep();
 	case Op::Ops:
 		return;
 	}

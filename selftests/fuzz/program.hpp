@@ -49,6 +49,13 @@ enum class Op : uint8_t {
 	Clock,
 	Parameter,
 	Caller,
+	LoadRequests,
+	KextRead,
+	KextScope,
+	KextUnloadOther,
+	KextInstance,
+	Shutdown,
+	Sleep,
 	Ops,
 };
 

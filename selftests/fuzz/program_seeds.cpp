@@ -142,6 +142,72 @@ std::vector<std::string> program_seeds(Table table)
 			.bytes(),
 	};
 
+	std::vector<std::string> beyond = {
+		// a read that is answered, one that is killed, one whose scope is cancelled
+		program().open().load(0).op(Op::KextRead, {0, 0, 1, 0}).serve().bytes(),
+		program().open().load(0).op(Op::KextRead, {0, 0, 1, 4}).serve().bytes(),
+		program()
+			.open()
+			.load(0)
+			.op(Op::KextScope, {0, 0})
+			.op(Op::KextRead, {0, 0, 1, 16})
+			.op(Op::KextRequest, {0, 0, 1, 16})
+			.fetch()
+			.op(Op::KextScope, {0, 2})
+			.op(Op::KextScope, {0, 3})
+			.op(Op::KextRequest, {0, 0, 1, 16})
+			.op(Op::KextScope, {0, 0})
+			.bytes(),
+		program()
+			.open()
+			.load(0)
+			.op(Op::KextBehave, {0, 0x60})
+			.op(Op::KextScope, {0, 0})
+			.op(Op::KextRequest, {0, 0, 1, 16})
+			.op(Op::KextRequest, {0, 0, 1, 16})
+			.fetch()
+			.reply()
+			.bytes(),
+		program().open().load(0).op(Op::KextRead, {0, 0, 1, 0}).op(Op::Unload, {0, 2, 0, 0}).bytes(),
+		// stopped, started, deleted
+		program()
+			.open()
+			.load(0)
+			.op(Op::Unload, {0, 2, 0, 0})
+			.op(Op::List, {0, 36, 0})
+			.op(Op::Load, {0, 0, 1, 2, 0})
+			.op(Op::KextUnloadOther, {0, 0})
+			.serve()
+			.bytes(),
+		program().open().load(0).load(1).op(Op::KextUnloadOther, {0, 1}).serve().bytes(),
+		program()
+			.open()
+			.load(0)
+			.op(Op::KextInstance, {0, 1})
+			.op(Op::Unload, {0, 0, 0, 0})
+			.op(Op::KextInstance, {0, 0})
+			.op(Op::Unload, {0, 0, 0, 0})
+			.serve()
+			.bytes(),
+		// announcements
+		program()
+			.open()
+			.op(Op::Serve, {0, 16, 0})
+			.load(2)
+			.op(Op::KextRemove, {2, 0})
+			.op(Op::Shutdown)
+			.op(Op::Serve, {0, 22, 0})
+			.bytes(),
+		program()
+			.open()
+			.op(Op::Load, {0, 0, 0})
+			.op(Op::Load, {0, 1, 0})
+			.op(Op::LoadRequests, {0, 10, 0})
+			.bytes(),
+		program().open().load(0).op(Op::Sleep, {1}).op(Op::Retain, {0, 0, 0, 0}).op(Op::Sleep, {0}).bytes(),
+	};
+
+	all.insert(all.end(), beyond.begin(), beyond.end());
 	std::erase(all, std::string());
 	return all;
 }
