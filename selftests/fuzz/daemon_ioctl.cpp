@@ -5,14 +5,14 @@
 namespace fuzz {
 
 static constexpr Op table[] = {
-	Op::Exchange,    Op::Exchange,    Op::Exchange,       Op::Exchange,        Op::Exchange,      Op::Exchange,
-	Op::Exchange,    Op::Exchange,    Op::Serve,          Op::Serve,           Op::DaemonOpen,    Op::DaemonOpen,
-	Op::DaemonClose, Op::DaemonDies,  Op::DaemonIoctl,    Op::DaemonPoll,      Op::KextLoad,      Op::KextLoad,
-	Op::KextRequest, Op::KextRequest, Op::KextRequest,    Op::KextCancel,      Op::KextCancelAll, Op::KextRemove,
-	Op::KextBehave,  Op::KextRetain,  Op::KextRelease,    Op::KextLoadOther,   Op::ControlOpen,   Op::ControlClose,
-	Op::Request,     Op::Request,     Op::Result,         Op::Cancel,          Op::Unload,        Op::Load,
-	Op::Clock,       Op::Clock,       Op::FailAllocation, Op::FailCopy,        Op::Parameter,     Op::Caller,
-	Op::KextRead,    Op::KextScope,   Op::KextScope,      Op::KextUnloadOther, Op::Shutdown,      Op::KextInstance,
+	Op::Exchange,    Op::Exchange,     Op::Exchange,       Op::Exchange,        Op::Exchange,      Op::Exchange,
+	Op::Exchange,    Op::Exchange,     Op::Serve,          Op::Serve,           Op::DaemonOpen,    Op::DaemonOpen,
+	Op::DaemonClose, Op::DaemonDies,   Op::DaemonIoctl,    Op::DaemonPoll,      Op::KextLoad,      Op::KextLoad,
+	Op::KextRequest, Op::KextRequest,  Op::KextRequest,    Op::KextCancel,      Op::KextCancelAll, Op::KextRemove,
+	Op::KextBehave,  Op::KextRetain,   Op::KextRelease,    Op::KextLoadOther,   Op::ControlOpen,   Op::ControlClose,
+	Op::Request,     Op::Request,      Op::Result,         Op::Cancel,          Op::Unload,        Op::Load,
+	Op::Clock,       Op::Clock,        Op::FailAllocation, Op::FailCopy,        Op::Parameter,     Op::Caller,
+	Op::KextRead,    Op::KextScope,    Op::KextScope,      Op::KextUnloadOther, Op::Shutdown,      Op::KextInstance,
 	Op::KextAsk,     Op::KextAllocate,
 };
 

@@ -30,7 +30,7 @@ struct kbtest_kext {
 	void (*instance)(bool lives); /* one more of its class, or one less; may be NULL */
 	uint32_t base_load_tag;       /* by a weak symbol of kbtest_base, if asks_base */
 	uint32_t asks_base;
-	int32_t instances;            /* kbtest's own: how many it has made that live */
+	int32_t instances; /* kbtest's own: how many it has made that live */
 };
 
 /* The kext's start and stop functions return what these return. */
