@@ -24,7 +24,7 @@ static OSReturn may_submit_locked(const Kext *owner, const Scope *scope, const c
 {
 	if (core.shutdown)
 		return kOSKextReturnDisabled;
-	*why = "its callback is in no kext's code";
+	*why = "neither its callback nor its caller is a kext's";
 	if (!owner)
 		return kOSKextReturnInvalidArgument;
 	if (owner->state == KextState::Flushing || owner->state == KextState::Stopping)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What needs the test build of kextbridge.ko: a system that goes down and does not, tags that are nearly used up. */
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "kselftest_harness.h"
@@ -244,6 +245,111 @@ TEST_F(kext, T_028_no_tag_is_free)
 	EXPECT_NE(TAG_INVALID, tag);
 	ASSERT_TRUE(kb_kext(&self->kb, A, &kext));
 	EXPECT_EQ(0, kext.refused);
+}
+
+/* ---- the books */
+
+static int rmmod_by_force(const char *module)
+{
+	return syscall(SYS_delete_module, module, O_NONBLOCK | O_TRUNC) ? errno : 0;
+}
+
+FIXTURE(books)
+{
+	struct kb kb;
+};
+
+FIXTURE_SETUP(books)
+{
+	ASSERT_EQ(0, kb_setup(&self->kb, A, B, NULL));
+	ASSERT_EQ(0, kb_daemon(&self->kb));
+}
+
+FIXTURE_TEARDOWN(books)
+{
+	EXPECT_EQ(0, kb_teardown(&self->kb));
+}
+
+FIXTURE_VARIANT(books)
+{
+	const char *unload_result;
+	const char *strict_cancel;
+	OSReturn result;
+};
+
+FIXTURE_VARIANT_ADD(books, as_delivered){
+	.unload_result = "timeout",
+	.strict_cancel = "N",
+	.result = kOSKextReturnTimeout,
+};
+
+FIXTURE_VARIANT_ADD(books, stopping){
+	.unload_result = "stopping",
+	.strict_cancel = "N",
+	.result = kOSKextReturnStopping,
+};
+
+FIXTURE_VARIANT_ADD(books, strict){
+	.unload_result = "timeout",
+	.strict_cancel = "Y",
+	.result = kOSKextReturnTimeout,
+};
+
+/*
+ * A kext goes with requests in each state, some of them under a scope, and a thread that reads: each of them has one
+ * end, whatever is set, and however it goes. By force comes last: it turns lockdep off.
+ */
+TEST_F(books, balance_when_a_kext_goes)
+{
+	struct kextbridge_status before, after;
+	struct kbtest_totals totals;
+
+	ASSERT_EQ(0, kb_param("unload_result", variant->unload_result));
+	ASSERT_EQ(0, kb_param("strict_cancel", variant->strict_cancel));
+	for (int forced = 0; forced < 2; forced++) {
+		struct kbtest_request under = {.kext = A,
+					       .identifier = KB_STRING(ID_A),
+					       .name = KB_STRING("scoped"),
+					       .context = 100,
+					       .count = 5,
+					       .scope = 1};
+		struct kb_reader reader = {};
+		struct kb_record record;
+		uint32_t tag, foreign;
+
+		ASSERT_TRUE(kb_status(&self->kb, &before));
+		kb_scope(&self->kb, KBTEST_SCOPE_INIT, 1, NULL);
+		for (int i = 0; i < 10; i++)
+			ASSERT_EQ(0, kb_request(&self->kb, A, "some", i, &tag));
+		ASSERT_EQ(0, kb_request_with(&self->kb, &under));
+		ASSERT_EQ(0, kb_request(&self->kb, A, "foreign", 50, &foreign));
+		for (int i = 0; i < 6; i++) {
+			FETCH(&record, "some");
+			if (i >= 3)
+				continue;
+			ASSERT_EQ(0, kb_reply_data(self->kb.daemon, record.head.id, 0, "x", 1));
+		}
+		ASSERT_EQ(0, kb_read_begin(&reader, &self->kb, A, "read"));
+		do {
+			ASSERT_TRUE(kb_status(&self->kb, &after));
+		} while (after.submitted < before.submitted + 17);
+		EXPECT_EQ(0, kb_cancel(&self->kb, A, tag, NULL));
+		EXPECT_EQ(variant->strict_cancel[0] == 'Y' ? kOSKextReturnNotFound : 0,
+			  kb_cancel(&self->kb, B, foreign, NULL));
+		EXPECT_EQ(0, forced ? rmmod_by_force(A) : kb_unload_served(&self->kb, A));
+		/* Answered by who serves the unload, or ended by it. */
+		(void)kb_read_end(&reader);
+		EXPECT_FALSE(kb_is_loaded(A));
+		EXPECT_EQ(0, kb_scope(&self->kb, KBTEST_SCOPE_CANCEL, 1, NULL));
+		ASSERT_TRUE(kb_status(&self->kb, &after));
+		EXPECT_EQ(0, after.pending + after.fetched + after.answered);
+		EXPECT_EQ(before.submitted + 17, after.submitted);
+		EXPECT_EQ(after.submitted, after.callbacks + after.cancelled + after.discarded);
+		ASSERT_EQ(0, ioctl(self->kb.bench, KBTEST_IOC_TOTALS, &totals));
+		EXPECT_EQ(totals.accepted, totals.called_back + totals.cancelled);
+		EXPECT_EQ(0, totals.unexpected);
+		ASSERT_EQ(0, kb_insmod(A));
+	}
 }
 
 TEST_HARNESS_MAIN

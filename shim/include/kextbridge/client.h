@@ -47,7 +47,8 @@ OSReturn kextbridge_read(const kmod_info_t *caller, const char *kextIdentifier, 
  *
  * Unlike a callback it does not wait for the kext's start function: it may be used in it, and in a callback. While it
  * waits, a request of the kext is pending; an unload ends it with Timeout, and the thread then has to leave the kext's
- * code before the stop function returns, as any thread of a driver has.
+ * code before the stop function returns, as any thread of a driver has. A start function that fails must end the reads of
+ * its other threads (kextbridge_cancel_all(), a scope) and wait for these threads before it returns.
  *
  * OWNERSHIP: *dataOut is the caller's, who gives it back with kextbridge_free_resource(); NULL for an empty resource and
  *   on any failure.
@@ -93,8 +94,8 @@ static inline uint32_t kextbridge_cancel_all(void (*cancelled)(OSKextRequestTag 
  * was requested under it before is cancelled (or its callback has returned), and nothing can be afterwards. As
  * std::stop_source or a CancellationTokenSource, but with the barrier of OSKextCancelRequest().
  *
- * OWNERSHIP: the driver's memory, part of its own structure or on a stack. It must stay until kextbridge_scope_cancel()
- *   has returned or each of its requests has been called back or cancelled. Nothing has to be freed.
+ * OWNERSHIP: the driver's memory, part of its own structure or on a stack. It must stay until each call that was given it
+ *   has returned and each of its requests is over: after a cancel, none is left. Nothing has to be freed.
  */
 struct kextbridge_scope {
 	uint64_t reserved[6];
@@ -107,7 +108,8 @@ void kextbridge_scope_init(struct kextbridge_scope *scope);
  * Cancels the scope. cancelled (may be NULL) is called for each request that would have called back, on the caller's
  * stack, no lock held: the context is the driver's again; a read returns kIOReturnAborted. When it returns no callback of
  * a request of the scope is running, and none will (from inside a callback it does not wait for that one). Several threads
- * may cancel at once: each request is handed to one of them, and all of them return late enough.
+ * may cancel at once: each request is handed to one of them; none returns before the last callback has, and the scope must
+ * outlast all of them.
  * Returns how many requests this call has cancelled; 0 also for a scope that is none.
  */
 uint32_t kextbridge_scope_cancel(struct kextbridge_scope *scope,
