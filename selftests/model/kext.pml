@@ -64,8 +64,8 @@
 // BUG_LIFE_NOT_FLUSHED -DNO_LOADER: nor for the worker that unloads
 // BUG_WAITERS_NEVER_WOKEN -DNO_LOADER: the end of an unload wakes nobody
 // BUG_LOADS_NOT_RELEASED -DNO_TRAFFIC -DNO_STRANGER: nor does it release the loads that wait for it
-// BUG_HANDED_OVER_TWICE -DSTOP -DNO_TRAFFIC -DNO_STRANGER: an unload that begins before the work for a load has run
-// BUG_STOPPED_LOADS_WAIT -DSTOP -DNO_TRAFFIC -DNO_STRANGER: nobody starts a stopped kext for the loads that waited
+// BUG_HANDED_OVER_TWICE -DSTOP -DNO_TRAFFIC -DNO_STRANGER -DNO_RETAINER -DNO_DEADLINE -DNO_CRASH: an unload that begins before the work for a load has run
+// BUG_STOPPED_LOADS_WAIT -DSTOP -DNO_ASKER -DNO_TRAFFIC -DNO_STRANGER -DNO_RETAINER -DNO_DEADLINE: nobody starts a stopped kext for the loads that waited
 // BUG_SCAN_IGNORES_PENDING -DSCAN -DNO_ASKER -DNO_LOADER: a scan unloads a kext with a pending request
 // BUG_SCAN_WAITS_FOR_EVER live -DSCAN -DNO_ASKER -DNO_LOADER: a scan that waits for a daemon is forgotten
 // BUG_NO_GRACE_PERIOD -DPLAIN -DNO_LOADER -DNO_STRANGER: the text goes while who released the kext is on its way out of it
@@ -533,6 +533,9 @@ end:
 		life_queued = false;
 		life_running = true;
 #ifdef STOP
+		// What it finds may have been queued a second time since.
+	};
+	atomic {
 		wanted = kext == Loaded && unload == 0 && load == Pending && !load_queued;
 #endif
 		flushing = kext == Flushing
