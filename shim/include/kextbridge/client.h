@@ -121,28 +121,7 @@ uint32_t kextbridge_scope_is_cancelled(struct kextbridge_scope *scope);
 #ifdef __cplusplus
 }
 
-namespace kextbridge {
-
-/* The same as an object: its end cancels. */
-class CancelScope final {
-	kextbridge_scope scope_;
-
-      public:
-	CancelScope() { kextbridge_scope_init(&scope_); }
-	~CancelScope() { (void)kextbridge_scope_cancel(&scope_, nullptr, nullptr); }
-	CancelScope(const CancelScope &) = delete;
-	CancelScope &operator=(const CancelScope &) = delete;
-
-	uint32_t cancel(void (*cancelled)(OSKextRequestTag requestTag, void *context, void *arg) = nullptr,
-			void *arg = nullptr)
-	{
-		return kextbridge_scope_cancel(&scope_, cancelled, arg);
-	}
-	bool is_cancelled() { return kextbridge_scope_is_cancelled(&scope_) != 0; }
-	kextbridge_scope *get() { return &scope_; }
-};
-
-} // namespace kextbridge
+#include <kextbridge/client.hpp>
 #endif
 
 #endif
