@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The cancel of one driver's request by its tag.
 #pragma once
 
 #include "core.hpp"
 
 namespace kextbridge {
 
-// What OSKextCancelRequest() returns, or with wait false kextbridge_cancel_nowait().
-OSReturn cancel_request(const kmod_info_t *caller, OSKextRequestTag tag, void **context_out, bool wait)
-	KEXTBRIDGE_EXCLUDES(core.requests);
+// Takes a kext's request back, out of the table, counted. Null: somebody was quicker. The caller drops it after the lock.
+[[nodiscard]] Ref<Request> cancel_locked(Request &request) KEXTBRIDGE_REQUIRES(core.requests);
 
 } // namespace kextbridge

@@ -340,16 +340,6 @@ static int unload(kextbridge_tag &args) KEXTBRIDGE_EXCLUDES(core.requests)
 	return wait_done(*message, &args.result);
 }
 
-// Without a daemon.
-static bool can_start_locked(const char *identifier) KEXTBRIDGE_REQUIRES(core.requests)
-{
-	const Kext *kext = find_kext_locked(identifier);
-
-	return kext && !kext->unload &&
-	       (kext->state == KextState::Starting || kext->state == KextState::Started ||
-		kext->state == KextState::Loaded);
-}
-
 static int load(kextbridge_load &args) KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	if (args.flags & ~(KEXTBRIDGE_LOAD_WAIT | KEXTBRIDGE_LOAD_DELAY_AUTOUNLOAD))
@@ -364,21 +354,10 @@ static int load(kextbridge_load &args) KEXTBRIDGE_EXCLUDES(core.requests)
 		return err;
 	if (text_length(identifier, sizeof(identifier)) != args.identifier_size)
 		return 0;
-	bool wait = args.flags & KEXTBRIDGE_LOAD_WAIT;
-	bool alone;
 	Ref<Request> message;
-	{
-		Guard guard(core.requests);
 
-		alone = !core.session && !can_start_locked(identifier);
-	}
-	if (wait && alone) {
-		args.result = kOSKextReturnDisabled;
-		return 0;
-	}
-	args.result =
-		load_kext(identifier, args.identifier_size, args.flags & KEXTBRIDGE_LOAD_DELAY_AUTOUNLOAD, &message);
-	if (!message || !wait)
+	args.result = load_kext(identifier, args.identifier_size, args.flags, &message);
+	if (!message || !(args.flags & KEXTBRIDGE_LOAD_WAIT))
 		return 0;
 	return wait_done(*message, &args.result);
 }

@@ -38,9 +38,8 @@ struct Core {
 	timerqueue_head deadlines KEXTBRIDGE_GUARDED_BY(requests);
 	u64 deadline_armed_ns KEXTBRIDGE_GUARDED_BY(requests) = 0; // 0: not armed
 	DelayedWork deadline_work;
-	WaitQueue done; // an unload or a load has finished
-	bool shutdown KEXTBRIDGE_GUARDED_BY(requests) =
-		false; // the system goes down: the daemon is asked for nothing more
+	WaitQueue done;                                        // an unload or a load has finished
+	bool shutdown KEXTBRIDGE_GUARDED_BY(requests) = false; // the system goes down: nothing new for the daemon
 
 	// daemon.cpp
 	Session *session KEXTBRIDGE_GUARDED_BY(requests) = nullptr; // the active daemon
@@ -70,11 +69,10 @@ struct Core {
 	// load.cpp
 	List<Request, &Request::owner_node> loads KEXTBRIDGE_GUARDED_BY(requests);
 	u32 load_count KEXTBRIDGE_GUARDED_BY(requests) = 0;
-	List<AskedLoad, &AskedLoad::node> asked_loads
-		KEXTBRIDGE_GUARDED_BY(requests); // in the order of the first asking
+	List<AskedLoad, &AskedLoad::node> asked_loads KEXTBRIDGE_GUARDED_BY(requests); // the oldest first
 	u32 asked_load_count KEXTBRIDGE_GUARDED_BY(requests) = 0;
 
-	// stats.cpp
+	// view.cpp
 	kextbridge_status stats KEXTBRIDGE_GUARDED_BY(requests) = {};
 	WaitQueue watchers;
 };

@@ -212,11 +212,11 @@ void answer_locked(Request &request, s32 result, Payload payload, bool by_daemon
 	changed_locked();
 	switch (request.kind) {
 	case Kind::Resource:
-		// It has an owner, as an unload has. NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage)
 		if (Reader *reader = request.reader()) {
 			reader->wake.wake_all();
 			break;
 		}
+		// It has an owner, as an unload has. NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage)
 		request.owner->answered.push_back(request);
 		request.owner->answered_locked();
 		break;

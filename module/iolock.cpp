@@ -258,11 +258,11 @@ int sleep_without(IORecursiveLock *lock, const void *event, AbsoluteTime deadlin
 	return result;
 }
 
-bool count_reader(IORWLock *lock)
+void count_reader(IORWLock *lock)
 {
 	SpinGuard guard(lock->count_lock);
 
-	return ++lock->readers;
+	lock->readers++;
 }
 
 bool uncount_reader(IORWLock *lock)

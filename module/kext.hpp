@@ -15,10 +15,12 @@ namespace kextbridge {
 
 // Starting -> Started -> Flushing -> Stopping -> Stopped -> Gone
 //   Starting -> Gone: start failed at load. Flushing, Stopping -> Started: stop refused.
-//   Stopped -> Starting -> Started | Loaded: the module could not be deleted. Loaded -> Starting | Stopped.
+//   Stopped -> Starting: the module could not be deleted. Stopping -> Loaded: stopped, and not to be unloaded.
+//   Starting -> Failed -> Loaded: a start that failed, and was not the first; what it requested goes in between.
+//   Loaded -> Starting | Stopped.
 // Callbacks run in Started and Flushing only.
 // selftests/model/kext.pml has all of this for a model checker: it follows a change.
-enum class KextState : u8 { Starting, Started, Flushing, Stopping, Stopped, Loaded, Gone };
+enum class KextState : u8 { Starting, Started, Flushing, Stopping, Stopped, Loaded, Failed, Gone };
 
 // LOCKING: the table's guards every field but the immutable ones.
 // OWNERSHIP: core.kexts_by_tag holds one reference until the kext is Gone; each request and each call that works
@@ -105,11 +107,10 @@ class Kext final : public Owner {
 	ListNode node KEXTBRIDGE_GUARDED_BY(core_lock()); // core.kexts
 	KextState state KEXTBRIDGE_GUARDED_BY(core_lock()) = KextState::Starting;
 	bool autounload KEXTBRIDGE_GUARDED_BY(core_lock()) = false;
-	bool automatic KEXTBRIDGE_GUARDED_BY(core_lock()) = false;    // the unload that runs was the scan's
-	u8 failures KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;           // deletes that failed in a row
-	bool stop_only KEXTBRIDGE_GUARDED_BY(core_lock()) = false;    // the unload that runs ends when it is stopped
-	bool delayed KEXTBRIDGE_GUARDED_BY(core_lock()) = false;      // the next scan that would take it does not
-	bool start_failed KEXTBRIDGE_GUARDED_BY(core_lock()) = false; // and it is not Loaded yet: no requests
+	bool automatic KEXTBRIDGE_GUARDED_BY(core_lock()) = false; // the unload that runs was the scan's
+	u8 failures KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;        // deletes that failed in a row
+	bool stop_only KEXTBRIDGE_GUARDED_BY(core_lock()) = false; // the unload that runs ends when it is stopped
+	bool delayed KEXTBRIDGE_GUARDED_BY(core_lock()) = false;   // the next scan that would take it does not
 	u32 retains KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;
 	// SAFETY: in the module's memory: null again before that goes.
 	kextbridge_class *classes KEXTBRIDGE_GUARDED_BY(core_lock()) = nullptr;

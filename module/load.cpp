@@ -24,12 +24,13 @@ static void remember_locked(AskedLoad **asked) KEXTBRIDGE_REQUIRES(core.requests
 }
 
 // load_kext() but for a kext that is Loaded: *loaded is that one then, to be started without the lock.
-static OSReturn find_or_ask(const char *identifier, u32 length, bool delay, AskedLoad **asked, Ref<Request> *message,
+static OSReturn find_or_ask(const char *identifier, u32 length, u32 flags, AskedLoad **asked, Ref<Request> *message,
 			    Ref<Kext> *loaded) KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	// Made first: the look-up and the queueing are then one step.
 	Ref<Request> load = Request::make(Kind::Load, identifier, length, "", 0, SHIM_GFP_KERNEL_ACCOUNT);
 	Ref<Request> unused;
+	bool delay = flags & KEXTBRIDGE_LOAD_DELAY_AUTOUNLOAD;
 
 	if (!load)
 		return kOSKextReturnNoMemory;
@@ -54,8 +55,12 @@ static OSReturn find_or_ask(const char *identifier, u32 length, bool delay, Aske
 			kext->delayed = true;
 	} else if (core.shutdown)
 		result = kOSKextReturnDisabled;
+	else if (kext && kext->state == KextState::Failed)
+		result = kOSKextReturnStartStopError;
 	else if (kext && kext->state == KextState::Loaded && !kext->unload)
 		*loaded = Ref<Kext>::retain(kext);
+	else if ((flags & KEXTBRIDGE_LOAD_WAIT) && !core.session && !(kext && kext->unload))
+		result = kOSKextReturnDisabled; // nobody to wait for: neither a daemon nor the end of an unload
 	else if (!queued && core.load_count >= kMaxLoads) {
 		core.stats.limited++;
 		result = kOSKextReturnNoResources;
@@ -78,12 +83,12 @@ static OSReturn find_or_ask(const char *identifier, u32 length, bool delay, Aske
 	return result;
 }
 
-static OSReturn load_or_ask(const char *identifier, u32 length, bool delay, AskedLoad **asked, Ref<Request> *message)
+static OSReturn load_or_ask(const char *identifier, u32 length, u32 flags, AskedLoad **asked, Ref<Request> *message)
 	KEXTBRIDGE_EXCLUDES(core.requests)
 {
 	for (;;) {
 		Ref<Kext> loaded;
-		OSReturn result = find_or_ask(identifier, length, delay, asked, message, &loaded);
+		OSReturn result = find_or_ask(identifier, length, flags, asked, message, &loaded);
 
 		if (!loaded)
 			return result;
@@ -93,13 +98,13 @@ static OSReturn load_or_ask(const char *identifier, u32 length, bool delay, Aske
 			continue;
 		Guard guard(core.requests);
 
-		if (delay && !result)
+		if ((flags & KEXTBRIDGE_LOAD_DELAY_AUTOUNLOAD) && !result)
 			loaded->delayed = true;
 		return result;
 	}
 }
 
-OSReturn load_kext(const char *identifier, u32 length, bool delay, Ref<Request> *message)
+OSReturn load_kext(const char *identifier, u32 length, u32 flags, Ref<Request> *message)
 {
 	AskedLoad *asked = nullptr;
 
@@ -112,7 +117,7 @@ OSReturn load_kext(const char *identifier, u32 length, bool delay, Ref<Request> 
 			return kOSKextReturnNoMemory;
 		__builtin_memcpy(asked->identifier, identifier, length);
 	}
-	OSReturn result = load_or_ask(identifier, length, delay, &asked, message);
+	OSReturn result = load_or_ask(identifier, length, flags, &asked, message);
 
 	shim_kfree(asked);
 	return result;

@@ -9,8 +9,8 @@ namespace kextbridge {
 
 // CONTEXT: may sleep. Success: started already (or its start function has just run). Deferred: the daemon has been
 // asked; *message (may be null) is then the load's. StartStopError, InvalidArgument, NoResources, NoMemory; Disabled: the
-// system goes down. delay: the first scan that would unload the kext leaves it alone.
-OSReturn load_kext(const char *identifier, u32 length, bool delay, Ref<Request> *message)
+// system goes down, or there is no daemon and the caller wants to wait. flags: KEXTBRIDGE_LOAD_*.
+OSReturn load_kext(const char *identifier, u32 length, u32 flags, Ref<Request> *message)
 	KEXTBRIDGE_EXCLUDES(core.requests);
 
 // The unload of this kext has ended: loads of it that waited go on.

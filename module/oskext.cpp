@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The KPI that drivers call. Contracts: shim/include/libkern/OSKextLib.h.
-#include "cancel.hpp"
 #include "core.hpp"
-#include "in_flight.hpp"
 #include "load.hpp"
 #include "submit.hpp"
 #include "text.hpp"
@@ -15,9 +13,6 @@ extern "C" OSReturn OSKextRequestResource(const char *kextIdentifier, const char
 					  OSKextRequestResourceCallback callback, void *context,
 					  OSKextRequestTag *requestTagOut)
 {
-	shim_might_sleep();
-	if (requestTagOut)
-		write_once(*requestTagOut, kOSKextRequestTagInvalid);
 	return submit({.identifier = kextIdentifier,
 		       .name = resourceName,
 		       .callback = callback,
@@ -25,12 +20,6 @@ extern "C" OSReturn OSKextRequestResource(const char *kextIdentifier, const char
 		       .tag_out = requestTagOut,
 		       .called_from = __builtin_return_address(0)},
 		      nullptr);
-}
-
-extern "C" OSReturn kextbridge_cancel_request(const kmod_info_t *caller, OSKextRequestTag requestTag, void **contextOut)
-{
-	shim_might_sleep();
-	return cancel_request(caller, requestTag, contextOut, true);
 }
 
 extern "C" OSReturn OSKextRetainKextWithLoadTag(OSKextLoadTag loadTag)
@@ -121,4 +110,16 @@ extern "C" OSReturn kextbridge_unload_kext(const kmod_info_t *caller, OSKextLoad
 	if (Kext::in_callback() || wait_done(*message, &result))
 		return kOSKextReturnDeferred;
 	return result;
+}
+
+extern "C" OSKextLoadTag OSKextGetLoadTagForIdentifier(const char *kextIdentifier)
+{
+	if (!kextIdentifier)
+		return kOSKextInvalidLoadTag;
+	if (text_equal(kextIdentifier, kOSKextKernelIdentifier))
+		return 0;
+	Guard guard(core.requests);
+	const Kext *kext = find_kext_locked(kextIdentifier);
+
+	return kext ? kext->tag : kOSKextInvalidLoadTag;
 }

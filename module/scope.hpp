@@ -18,8 +18,8 @@ struct ScopeLink {
 };
 
 // LOCKING: the table's guards every field.
-// OWNERSHIP: the driver's memory, which it keeps until kextbridge_scope_cancel() has returned, or all of its requests
-// have been called back.
+// OWNERSHIP: the driver's memory, which it keeps until each call that was given it has returned and each of its requests
+// is over.
 class Scope final {
 	static constexpr u32 kMagic = 0x6b627363;
 

@@ -18,31 +18,30 @@ static Kext *owner_locked(const Submission &from) KEXTBRIDGE_REQUIRES(core.reque
 	return kext && kext->info == from.caller ? kext : nullptr;
 }
 
-// Whether this kext may request anything under this scope (may be null) now.
+// Whether this kext may request anything under this scope (may be null) now. *why: null, or what the driver did wrong.
 static OSReturn may_submit_locked(const Kext *owner, const Scope *scope, const char **why)
 	KEXTBRIDGE_REQUIRES(core.requests)
 {
+	*why = nullptr;
 	if (core.shutdown)
 		return kOSKextReturnDisabled;
-	*why = "neither its callback nor its caller is a kext's";
-	if (!owner)
-		return kOSKextReturnInvalidArgument;
-	if (owner->state == KextState::Flushing || owner->state == KextState::Stopping)
+	if (owner && (owner->state == KextState::Flushing || owner->state == KextState::Stopping))
 		return kOSKextReturnStopping;
-	*why = "the kext is not started";
-	if (owner->state != KextState::Started && (owner->state != KextState::Starting || owner->start_failed))
-		return kOSKextReturnInvalidArgument;
-	*why = "its scope is another kext's";
-	if (scope && scope->load_tag != kOSKextInvalidLoadTag && scope->load_tag != owner->tag)
+	if (!owner)
+		*why = "neither its callback nor its caller is a kext's";
+	else if (owner->state != KextState::Started && owner->state != KextState::Starting)
+		*why = "the kext is not started";
+	else if (scope && scope->load_tag != kOSKextInvalidLoadTag && scope->load_tag != owner->tag)
+		*why = "its scope is another kext's";
+	if (*why)
 		return kOSKextReturnInvalidArgument;
 	if (scope && scope->cancelled)
 		return kIOReturnAborted;
-	*why = "max_pending is reached";
 	if (owner->pending >= read_once(kextbridge_params.max_pending)) {
 		core.stats.limited++;
+		*why = "max_pending is reached";
 		return kOSKextReturnNoResources;
 	}
-	*why = nullptr;
 	return kOSReturnSuccess;
 }
 
@@ -81,12 +80,44 @@ static void join_locked(Request &request, Scope *scope) KEXTBRIDGE_REQUIRES(core
 	scope->requests.push_back(*link);
 }
 
+// Into the table, if it may. *why: null, or what the driver did wrong.
+static OSReturn enter_locked(const Submission &from, const kextbridge_resource_options &options, Request &request,
+			     Scope *scope, const char **why) KEXTBRIDGE_REQUIRES(core.requests)
+{
+	OSReturn result = may_submit_locked(owner_locked(from), scope, why);
+
+	if (result)
+		return result;
+	result = allocate_tag_locked(request);
+	if (result)
+		return result;
+	// The allocation may have let go of the lock.
+	Kext *owner = owner_locked(from);
+
+	result = may_submit_locked(owner, scope, why);
+	if (result) {
+		free_tag_locked(request);
+		return result;
+	}
+	if (from.tag_out)
+		write_once(*from.tag_out, request.tag);
+	owner->get(); // OWNERSHIP: the request's
+	publish_locked(request, owner,
+		       options.timeout_ms ? options.timeout_ms : read_once(kextbridge_params.request_timeout_ms), true);
+	join_locked(request, scope);
+	postpone_scan_locked(request.issued_ns);
+	return kOSReturnSuccess;
+}
+
 OSReturn submit(const Submission &from, Ref<Request> *waited)
 {
 	static const kextbridge_resource_options defaults = {};
 	const kextbridge_resource_options &options = from.options ? *from.options : defaults;
 	Scope *scope = Scope::from(options.scope);
 
+	shim_might_sleep();
+	if (from.tag_out)
+		write_once(*from.tag_out, kOSKextRequestTagInvalid);
 	if (!from.identifier || !from.name || (!from.callback && !from.reader))
 		return refuse(from, kOSKextReturnInvalidArgument, "no identifier, no name or no callback");
 	if (options.scope && !scope)
@@ -111,37 +142,15 @@ OSReturn submit(const Submission &from, Ref<Request> *waited)
 	OSReturn result;
 	{
 		Guard guard(core.requests);
-		Kext *owner = owner_locked(from);
 
-		result = may_submit_locked(owner, scope, &why);
-		if (!result)
-			result = allocate_tag_locked(*request);
+		result = enter_locked(from, options, *request, scope, &why);
 		if (!result) {
-			// The allocation may have let go of the lock.
-			owner = owner_locked(from);
-			result = may_submit_locked(owner, scope, &why);
-			if (result)
-				free_tag_locked(*request);
-		}
-		if (!result) {
-			if (from.tag_out)
-				write_once(*from.tag_out, request->tag);
-			owner->get(); // OWNERSHIP: the request's
-			publish_locked(*request, owner,
-				       options.timeout_ms ? options.timeout_ms :
-							    read_once(kextbridge_params.request_timeout_ms),
-				       true);
-			join_locked(*request, scope);
-			postpone_scan_locked(request->issued_ns);
 			if (waited)
 				*waited = Ref<Request>::retain(request.get());
 			request.release(); // OWNERSHIP: the table's
-			return kOSReturnSuccess;
 		}
 	}
-	if (result == kOSKextReturnInvalidArgument || (result == kOSKextReturnNoResources && why))
-		return refuse(from, result, why);
-	return result;
+	return why ? refuse(from, result, why) : result;
 }
 
 } // namespace kextbridge

@@ -26,7 +26,7 @@ struct Submission {
 	Reader *reader = nullptr;
 };
 
-// What OSKextRequestResource() returns. *waited (for a reader): the request.
+// What OSKextRequestResource() does and returns. *waited (for a reader): the request.
 // CONTEXT: may sleep.
 OSReturn submit(const Submission &submission, Ref<Request> *waited) KEXTBRIDGE_EXCLUDES(core.requests);
 

@@ -5,7 +5,6 @@
 #include "client.cpp"
 #include "submit.cpp"
 #include "cancel.cpp"
-#include "lookup.cpp"
 #include "kext.cpp"
 #include "in_flight.cpp"
 #include "wire.cpp"

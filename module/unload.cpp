@@ -303,16 +303,13 @@ OSReturn Kext::restart()
 	{
 		Guard guard(core.requests);
 
-		start_failed = true;
+		set_state_locked(KextState::Failed);
 	}
-	// ORDER: before it is Loaded: whoever starts it again then has requests that must not be discarded.
 	discard_requests();
-	{
-		Guard guard(core.requests);
+	Guard guard(core.requests);
 
-		start_failed = false;
-		set_state_locked(KextState::Loaded);
-	}
+	// ORDER: from here on it may be started again, and what it requests then is not to be discarded.
+	set_state_locked(KextState::Loaded);
 	return kOSKextReturnStartStopError;
 }
 

@@ -13,6 +13,7 @@ static u32 state_on_wire(KextState state)
 {
 	switch (state) {
 	case KextState::Starting:
+	case KextState::Failed:
 		return KEXT_STATE_STARTING;
 	case KextState::Started:
 		return KEXT_STATE_STARTED;

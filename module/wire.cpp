@@ -68,19 +68,15 @@ int write_notice(const Request &notice, u64 *at)
 	static const char none[8] = {};
 	kextd_request header = {};
 
+	// Never in the table, it has no tag and with that no id.
+	if (!is_cancel(notice))
+		return write_request(notice, 0, 0, at);
 	header.size = notice_record_size(notice);
-	if (is_cancel(notice)) {
-		header.kind = KEXTD_CANCEL;
-		header.id = notice.wire_id();
-		header.identifier_size = 1;
-		header.name_size = 1;
-		return write_record(header, none, at);
-	}
-	header.kind = static_cast<u32>(notice.kind);
-	header.load_tag = notice.owner ? notice.owner->load_tag() : 0;
-	header.identifier_size = notice.identifier_size;
-	header.name_size = notice.name_size;
-	return write_record(header, notice.identifier(), at);
+	header.kind = KEXTD_CANCEL;
+	header.id = notice.wire_id();
+	header.identifier_size = 1;
+	header.name_size = 1;
+	return write_record(header, none, at);
 }
 
 } // namespace kextbridge

@@ -7,7 +7,7 @@
 namespace host {
 
 enum State { absent = -1, pending, fetched, answered, finished };
-enum KextState { gone_for_good = -1, starting, started, flushing, stopping, stopped, loaded, gone };
+enum KextState { gone_for_good = -1, starting, started, flushing, stopping, stopped, loaded, failed, gone };
 
 } // namespace host
 

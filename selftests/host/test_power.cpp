@@ -39,7 +39,7 @@ TEST_F(Oskext, T_092_shutdown)
 	EXPECT_EQ(control.load("com.example.second").result, kOSKextReturnDeferred);
 	Unload unload(kext);
 
-	while (kext.state() != 4)
+	while (kext.state() != host::stopped)
 		std::this_thread::yield();
 	kextbridge_shutdown_c();
 	EXPECT_EQ(unload.result(), kOSKextReturnDisabled);

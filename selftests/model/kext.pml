@@ -548,8 +548,13 @@ end:
 			:: d_step { kext == Loaded -> set_state(Starting); start_begins() };
 				if
 				:: d_step { started() }
-				:: d_step { !start_failed -> start_failed = true; start_ends(false); set_state(Loaded) };
-					d_step { discard_request() }
+				:: d_step {
+						!start_failed ->
+						start_failed = true;
+						start_ends(false);
+						discard_request();
+						set_state(Loaded)
+					}
 				fi
 			:: kext != Loaded
 			fi;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What goes beyond macOS's calls: scopes, reads that wait, stops without unload.
+// What goes beyond macOS's calls: scopes, and reads that wait.
 #include "scenarios.hpp"
 
 namespace schedules {
@@ -10,8 +10,6 @@ kextbridge_scope scope;
 bool scope_over; // a cancel has returned
 int reader_slot;
 OSReturn read_result;
-bool vetoed; // once
-bool start_failed;
 
 OSReturn request_under_scope(int index)
 {
@@ -101,80 +99,12 @@ void unloader(int)
 	program_tag_call(programs[0], KEXTBRIDGE_IOC_UNLOAD, kexts[0].load_tag);
 }
 
-OSReturn stop_may_refuse()
-{
-	if (!vetoed && choose(2, "stop refuses"))
-		vetoed = true;
-	else
-		return kOSReturnSuccess;
-	return kOSKextReturnInUse;
-}
-
-OSReturn start_may_fail()
-{
-	if (!start_failed && kexts[0].starts && choose(2, "start fails"))
-		start_failed = true;
-	else
-		return kOSReturnSuccess;
-	return kOSKextReturnInternalError;
-}
-
-void stopper(int)
-{
-	OSReturn result =
-		program_tag_call(programs[0], KEXTBRIDGE_IOC_UNLOAD, kexts[0].load_tag, KEXTBRIDGE_UNLOAD_STOP_ONLY);
-
-	if (result && result != kOSKextReturnInUse && result != kOSKextReturnStartStopError &&
-	    result != kOSKextReturnNotFound)
-		fake::bug("a stop with 0x%08x", result);
-}
-
-void loader(int)
-{
-	static const char name[] = "com.example.k0";
-	kextbridge_load args{};
-
-	args.size = sizeof(args);
-	args.flags = KEXTBRIDGE_LOAD_WAIT;
-	args.identifier = fake::user(name);
-	args.identifier_size = sizeof(name) - 1;
-	long err = program_call(programs[1], KEXTBRIDGE_IOC_LOAD, &args);
-
-	if (err)
-		fake::bug("a load failed with %ld", err);
-	say("load: 0x%08x", args.result);
-}
-
-// By another kext, of which nothing more has to be there.
-void other_unloader(int)
-{
-	say("unload: 0x%08x", kextbridge_unload_kext(&kexts[1].info, kexts[0].load_tag));
-}
-
-void remover_by_force(int)
-{
-	rmmod(0, true);
-}
-
 void start_scope()
 {
 	load_core();
 	kexts[0].callback = callback_of_scope;
 	insmod(0);
 	kextbridge_scope_init(&scope);
-}
-
-void start_stops()
-{
-	load_core();
-	kexts[0].stop = stop_may_refuse;
-	kexts[0].start = start_may_fail;
-	insmod(0);
-	open_daemon(daemons[0]);
-	open_program(programs[0]);
-	open_program(programs[1]);
-	spawn("daemon", server, true);
-	spawn("stopper", stopper);
 }
 
 } // namespace
@@ -224,32 +154,6 @@ void read_unload()
 	spawn("reader", reader);
 	spawn("daemon", server, true);
 	spawn("unloader", unloader);
-	run_all();
-	unload_core();
-}
-
-void stop_load()
-{
-	start_stops();
-	spawn("loader", loader);
-	run_all();
-	unload_core();
-}
-
-void stop_unload()
-{
-	start_stops();
-	spawn("unloader", other_unloader);
-	spawn("loader", loader);
-	run_all();
-	unload_core();
-}
-
-void stop_force()
-{
-	start_stops();
-	spawn("loader", loader);
-	spawn("rmmod -f", remover_by_force);
 	run_all();
 	unload_core();
 }

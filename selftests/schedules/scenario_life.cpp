@@ -132,6 +132,29 @@ void start_life(u32 flags, bool with_request)
 	spawn("daemon", server, true);
 }
 
+void stopper(int)
+{
+	OSReturn result =
+		program_tag_call(programs[0], KEXTBRIDGE_IOC_UNLOAD, kexts[0].load_tag, KEXTBRIDGE_UNLOAD_STOP_ONLY);
+
+	if (result && result != kOSKextReturnInUse && result != kOSKextReturnStartStopError &&
+	    result != kOSKextReturnNotFound)
+		fake::bug("a stop with 0x%08x", result);
+}
+
+// By another kext, of which nothing more has to be there.
+void other_unloader(int)
+{
+	say("unload: 0x%08x", kextbridge_unload_kext(&kexts[1].info, kexts[0].load_tag));
+}
+
+// Stopped and not unloaded.
+void start_stops()
+{
+	start_life(0, false);
+	spawn("stopper", stopper);
+}
+
 } // namespace
 
 void life_unload()
@@ -296,6 +319,32 @@ void life_request()
 	spawn("submitter", submit);
 	run_all();
 	fake::xa_always_allocates(false);
+	unload_core();
+}
+
+void stop_load()
+{
+	start_stops();
+	spawn("loader", loader);
+	run_all();
+	unload_core();
+}
+
+void stop_unload()
+{
+	start_stops();
+	spawn("unloader", other_unloader);
+	spawn("loader", loader);
+	run_all();
+	unload_core();
+}
+
+void stop_force()
+{
+	start_stops();
+	spawn("loader", loader);
+	spawn("rmmod -f", remover_by_force);
+	run_all();
 	unload_core();
 }
 
