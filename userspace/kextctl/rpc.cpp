@@ -6,9 +6,9 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
-#include <plist/plist.h>
 
 #include "../lib/unique_fd.hpp"
+#include "../lib/unique_plist.hpp"
 
 namespace kext::ctl {
 
@@ -18,15 +18,6 @@ using Json = nlohmann::ordered_json;
 
 constexpr size_t read_at_once = 1 << 16;
 constexpr size_t longest_request = 256u << 20;
-
-struct FreePlist {
-	void operator()(void *node) const { plist_free(node); }
-};
-using Plist = std::unique_ptr<void, FreePlist>;
-
-struct FreeBytes {
-	void operator()(void *bytes) const { free(bytes); }
-};
 
 struct CloseDaemon {
 	void operator()(kextbridge_daemon *daemon) const { kextbridge_daemon_close(daemon); }
@@ -81,12 +72,12 @@ Json json_of_list(plist_t node) // NOLINT(misc-no-recursion): as deep as the lib
 		Json json = Json::object();
 		plist_dict_iter iterator = nullptr;
 		plist_dict_new_iter(node, &iterator);
-		const std::unique_ptr<void, FreeBytes> owner(iterator);
+		const UniqueBytes owner(iterator);
 		for (;;) {
 			char *key = nullptr;
 			plist_t value = nullptr;
 			plist_dict_next_item(node, iterator, &key, &value);
-			const std::unique_ptr<void, FreeBytes> key_owner(key);
+			const UniqueBytes key_owner(key);
 			if (!value)
 				return json;
 			json[key] = json_of_list(value);
@@ -132,7 +123,7 @@ void print(const Common &common, OSReturn result, std::string_view response)
 	if (!response.empty()) {
 		plist_t raw = nullptr;
 		plist_from_xml(response.data(), static_cast<uint32_t>(response.size()), &raw);
-		const Plist list(raw);
+		const UniquePlist list(raw);
 		if (list)
 			json["response"] = json_of_list(raw);
 	}
@@ -157,7 +148,7 @@ int rpc(const Common &common, const RpcOptions &options)
 	/* Its own result says no more than the operation's, of which there is one in any case. */
 	(void)kext_request(&host, 0, request.data(), static_cast<uint32_t>(request.size()), &raw, &length, nullptr,
 			   nullptr, &result);
-	const std::unique_ptr<void, FreeBytes> response(raw);
+	const UniqueBytes response(raw);
 	print(common, result, raw ? std::string_view(static_cast<const char *>(raw), length - 1) : std::string_view());
 	if (result != kOSReturnSuccess && result != kOSKextReturnDeferred)
 		check_result(result, Operation::Rpc, "rpc " + clean(options.file));

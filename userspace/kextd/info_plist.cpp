@@ -1,22 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* What Info.plist says. It may be anybody's: a bundle that is not trusted is read, too, so that it can be named. */
 #include <algorithm>
-#include <memory>
-#include <plist/plist.h>
 #include <vector>
 
 #include <uapi/kextbridge.h>
 
 #include "bundle.hpp"
+#include "../lib/unique_plist.hpp"
 
 namespace kext {
 
 namespace {
-
-struct FreePlist {
-	void operator()(void *node) const { plist_free(node); }
-};
-using Plist = std::unique_ptr<void, FreePlist>;
 
 /* The string behind a key; false when the key is there and is no string. */
 bool string_of(plist_t dictionary, const char *key, std::string &out)
@@ -208,7 +202,7 @@ Identity parse_info_plist(std::string_view content)
 	plist_t raw = nullptr;
 	if (!content.starts_with("bplist") || References(content).are_harmless())
 		plist_from_memory(content.data(), static_cast<uint32_t>(content.size()), &raw);
-	const Plist plist(raw);
+	const UniquePlist plist(raw);
 	if (!plist || plist_get_node_type(raw) != PLIST_DICT)
 		return {{}, "is no property list with a dictionary"};
 

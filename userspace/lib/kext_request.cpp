@@ -3,27 +3,20 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
-#include <plist/plist.h>
 
 #include "kextbridge.h"
+#include "unique_plist.hpp"
 
 namespace {
 
-struct FreePlist {
-	void operator()(void *node) const { plist_free(node); }
-};
-using Plist = std::unique_ptr<void, FreePlist>;
-
-struct FreeBytes {
-	void operator()(void *bytes) const { free(bytes); }
-};
+using kext::UniqueBytes;
+using kext::UniquePlist;
 
 /* One request: what it may use, what it says, and what is answered. */
 struct Call {
 	const kextbridge_host &host;
 	plist_t arguments; /* a dictionary, or NULL */
-	Plist response;
+	UniquePlist response;
 };
 
 OSReturn result_of(int error)
@@ -112,7 +105,7 @@ class Selection {
 	{
 		plist_array_iter iterator = nullptr;
 		plist_array_new_iter(array_, &iterator);
-		const std::unique_ptr<void, FreeBytes> owner(iterator);
+		const UniqueBytes owner(iterator);
 		for (;;) {
 			plist_t entry = nullptr;
 			plist_array_next_item(array_, iterator, &entry);
@@ -229,9 +222,9 @@ OSReturn unload(Call &call)
 	});
 }
 
-Plist info_of(const kextbridge_kext &kext, const Selection &keys)
+UniquePlist info_of(const kextbridge_kext &kext, const Selection &keys)
 {
-	Plist info(plist_new_dict());
+	UniquePlist info(plist_new_dict());
 	const auto add = [&](const char *key, plist_t value) {
 		if (keys.has(key))
 			plist_dict_set_item(info.get(), key, value);
@@ -269,7 +262,7 @@ OSReturn get_loaded(Call &call)
 		if (error)
 			return result_of(error);
 	}
-	Plist kexts(plist_new_dict());
+	UniquePlist kexts(plist_new_dict());
 	uint32_t from = 0;
 	for (;;) {
 		kextbridge_kext page[16];
@@ -293,7 +286,7 @@ OSReturn get_all_load_requests(Call &call)
 {
 	if (!call.host.client)
 		return kOSKextReturnNotPrivileged;
-	Plist identifiers(plist_new_array());
+	UniquePlist identifiers(plist_new_array());
 	uint32_t from = 0;
 	for (;;) {
 		char page[32][KEXTBRIDGE_IDENTIFIER_SIZE];
@@ -334,10 +327,10 @@ const char *predicate_of(uint32_t kind)
 	}
 }
 
-Plist arguments_of(const kextbridge_record &record)
+UniquePlist arguments_of(const kextbridge_record &record)
 {
 	const kextd_request &header = record.header;
-	Plist arguments(plist_new_dict());
+	UniquePlist arguments(plist_new_dict());
 	const auto add = [&](const char *key, plist_t value) { plist_dict_set_item(arguments.get(), key, value); };
 	if (header.id)
 		add(kKextRequestArgumentRequestTagKey, plist_new_uint(header.id));
@@ -380,7 +373,7 @@ void append(plist_t list, const kextbridge_record &record, kextbridge_daemon *da
 	}
 	plist_t message = plist_new_dict();
 	plist_dict_set_item(message, kKextRequestPredicateKey, plist_new_string(predicate));
-	Plist arguments = arguments_of(record);
+	UniquePlist arguments = arguments_of(record);
 	if (plist_dict_get_size(arguments.get()))
 		plist_dict_set_item(message, kKextRequestArgumentsKey, arguments.release());
 	plist_array_append_item(list, message);
@@ -416,10 +409,10 @@ OSReturn get_kernel_requests(Call &call)
 	constexpr uint32_t most = 16u << 10; /* records at once; poll says that there are more */
 	if (!call.host.daemon)
 		return kOSKextReturnNotPrivileged;
-	const std::unique_ptr<void, FreeBytes> buffer(malloc(size));
+	const UniqueBytes buffer(malloc(size));
 	if (!buffer)
 		return kOSKextReturnNoMemory;
-	Plist list(plist_new_array());
+	UniquePlist list(plist_new_array());
 	int error = 0;
 	while (!error && plist_array_get_size(list.get()) < most)
 		error = fetch(call.host.daemon, buffer.get(), size, list.get());
@@ -482,7 +475,7 @@ bool is_archive(const char *bytes, size_t length)
 	return length > header_size && memcmp(bytes, "MKXTMOSX", 8) == 0;
 }
 
-OSReturn perform(const kextbridge_host &host, const char *request, uint32_t length, Plist &response)
+OSReturn perform(const kextbridge_host &host, const char *request, uint32_t length, UniquePlist &response)
 {
 	if (is_archive(request, length))
 		return KERN_NOT_SUPPORTED;
@@ -492,7 +485,7 @@ OSReturn perform(const kextbridge_host &host, const char *request, uint32_t leng
 	plist_t root = nullptr;
 	if (is_harmless(request, size))
 		plist_from_xml(request, static_cast<uint32_t>(size), &root);
-	const Plist owner(root);
+	const UniquePlist owner(root);
 	if (!root || plist_get_node_type(root) != PLIST_DICT)
 		return kOSKextReturnSerialization;
 	const char *name = text_of(item_of(root, kKextRequestPredicateKey, PLIST_STRING));
@@ -552,7 +545,7 @@ kern_return_t kext_request(const struct kextbridge_host *host, uint32_t client_l
 	}
 	if (!request)
 		return KERN_INVALID_ADDRESS;
-	Plist answer;
+	UniquePlist answer;
 	*op_result = perform(*host, static_cast<const char *>(request), request_length, answer);
 	if (*op_result == kOSReturnSuccess && answer) {
 		*response = serialize(answer.get(), response_length);
