@@ -8,9 +8,7 @@
 #include <linux/crc32.h>
 #include <linux/delay.h>
 #include <linux/fs.h>
-#include <linux/irqflags.h>
 #include <linux/miscdevice.h>
-#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/random.h>
@@ -25,34 +23,15 @@
 #include <kern/kext_alloc.h>
 
 #include "../../lib/constants.h"
-#include "../../lib/kbtest.h"
-#include "kbtest_kext.h"
+#include "bench.h"
 
-#define MAX_ENTRIES 32
 #define MAX_SLOTS 4096
 #define MAX_EVENTS 16384
 #define MAX_STRING (1u << 20)
 #define NOT_WRITTEN 0xdeadbeefu /* in *requestTagOut before the call */
 
-/* A kext by its module's name. Made once, kept until the bench goes. */
-struct kbtest_entry {
-	char name[KBTEST_NAME_SIZE];
-	struct rw_semaphore alive;
-	struct kbtest_kext *kext; /* while it is started */
-	struct kbtest_kext_info info;
-	OSKextRequestResourceCallback log;
-	OSKextRequestResourceCallback count;
-	OSKextRequestResourceCallback release;
-	struct kbtest_kext *data; /* an address, never followed */
-	struct kbtest_plan plan;
-	atomic_t running;
-	atomic_t held; /* retains of the bench that it has not given back */
-	bool in_start;
-	bool in_stop;
-};
-
 static DEFINE_MUTEX(entries_lock);
-static struct kbtest_entry entries[MAX_ENTRIES];
+struct kbtest_entry bench_entries[BENCH_ENTRIES];
 
 /* One request that was made through the bench, until its callback or its cancel. */
 struct slot {
@@ -85,9 +64,7 @@ static struct rw_semaphore scope_locks[KBTEST_SCOPES];
 static DEFINE_MUTEX(held_mutex); /* KBTEST_HOLD_MUTEX, KBTEST_DO_MUTEX */
 static atomic_t counts[KBTEST_COUNTS];
 
-static struct {
-	atomic64_t accepted, called_back, cancelled, unexpected, stops, stops_retained, stops_in_callback;
-} totals;
+struct bench_totals bench_totals;
 
 /* ---- events and gates */
 
@@ -148,14 +125,14 @@ static void set_gates(u32 gates)
 /* NULL: no room, or no name. */
 static struct kbtest_entry *find_entry(const char *name)
 {
-	struct kbtest_entry *entry = entries;
+	struct kbtest_entry *entry = bench_entries;
 
 	if (!*name)
 		return NULL;
 	mutex_lock(&entries_lock);
-	while (entry < entries + MAX_ENTRIES && entry->name[0] && strcmp(entry->name, name))
+	while (entry < bench_entries + BENCH_ENTRIES && entry->name[0] && strcmp(entry->name, name))
 		entry++;
-	if (entry == entries + MAX_ENTRIES) {
+	if (entry == bench_entries + BENCH_ENTRIES) {
 		entry = NULL;
 	} else if (!entry->name[0]) {
 		init_rwsem(&entry->alive);
@@ -301,7 +278,7 @@ static OSReturn request_one(struct kbtest_entry *entry, OSKextRequestResourceCal
 	else
 		result = OSKextRequestResource(identifier, name, callback, (void *)(unsigned long)context, tag_out);
 	if (!result)
-		atomic64_inc(&totals.accepted);
+		atomic64_inc(&bench_totals.accepted);
 	if (slot)
 		*tag = slot->tag;
 	if (args->flags & KBTEST_HOLD_MUTEX) {
@@ -315,7 +292,7 @@ static OSReturn request_one(struct kbtest_entry *entry, OSKextRequestResourceCal
 }
 
 /* The strings are overwritten before they are freed: whoever kept a pointer shows it. */
-static void free_string(char *string)
+void bench_free_string(char *string)
 {
 	if (!string)
 		return;
@@ -324,7 +301,7 @@ static void free_string(char *string)
 }
 
 /* NULL for address 0. */
-static char *get_string(u64 address)
+char *bench_get_string(u64 address)
 {
 	long size = address ? strnlen_user(u64_to_user_ptr(address), MAX_STRING) : 0;
 	char *string;
@@ -344,25 +321,39 @@ static char *get_string(u64 address)
 	return string;
 }
 
+/* Both, or neither: 0 or a negative errno. flags: KBTEST_NO_IDENTIFIER, KBTEST_NO_NAME. */
+static long get_names(u64 identifier, u64 name, u32 flags, char *names[2])
+{
+	names[0] = bench_get_string(flags & KBTEST_NO_IDENTIFIER ? 0 : identifier);
+	if (IS_ERR(names[0]))
+		return PTR_ERR(names[0]);
+	names[1] = bench_get_string(flags & KBTEST_NO_NAME ? 0 : name);
+	if (!IS_ERR(names[1]))
+		return 0;
+	bench_free_string(names[0]);
+	return PTR_ERR(names[1]);
+}
+
+static void free_names(char *names[2])
+{
+	bench_free_string(names[0]);
+	bench_free_string(names[1]);
+}
+
 static long request(struct kbtest_request *args)
 {
 	struct kbtest_entry *entry = find_entry(args->kext);
 	OSKextRequestResourceCallback callback;
-	char *identifier, *name, *heap;
+	char *names[2], *heap;
 	u64 stack = 0;
-	long err = 0;
+	long err;
 	u32 i, tag;
 
 	if (!entry)
 		return -ENOENT;
-	identifier = get_string(args->flags & KBTEST_NO_IDENTIFIER ? 0 : args->identifier);
-	if (IS_ERR(identifier))
-		return PTR_ERR(identifier);
-	name = get_string(args->flags & KBTEST_NO_NAME ? 0 : args->name);
-	if (IS_ERR(name)) {
-		free_string(identifier);
-		return PTR_ERR(name);
-	}
+	err = get_names(args->identifier, args->name, args->flags, names);
+	if (err)
+		return err;
 	heap = kzalloc(64, GFP_KERNEL);
 	if (args->flags & KBTEST_ALIVE) {
 		down_read(&entry->alive);
@@ -374,7 +365,7 @@ static long request(struct kbtest_request *args)
 	for (i = 0; i < max(args->count, 1u) && !args->result && !err; i++) {
 		u64 began = ktime_get_ns();
 
-		args->result = request_one(entry, callback, identifier, name, args, args->context + i, &tag);
+		args->result = request_one(entry, callback, names[0], names[1], args, args->context + i, &tag);
 		args->took_ns = max(args->took_ns, ktime_get_ns() - began);
 		args->tag = tag;
 		if (args->tags && put_user(tag, (u32 __user *)u64_to_user_ptr(args->tags) + i))
@@ -384,8 +375,7 @@ static long request(struct kbtest_request *args)
 	if (args->flags & KBTEST_ALIVE)
 		up_read(&entry->alive);
 	kfree(heap);
-	free_string(identifier);
-	free_string(name);
+	free_names(names);
 	return err;
 }
 
@@ -394,7 +384,7 @@ static void note_cancel(OSKextRequestTag tag)
 {
 	struct slot slot;
 
-	atomic64_inc(&totals.cancelled);
+	atomic64_inc(&bench_totals.cancelled);
 	take_slot(tag, &slot);
 }
 
@@ -449,11 +439,11 @@ static OSReturn read_of(struct kbtest_kext *kext, const struct kbtest_read *args
 		.timeout_ms = args->timeout_ms, .max_length = args->max_length, .scope = scope_of(args->scope)};
 	OSReturn result;
 
-	atomic64_inc(&totals.accepted);
+	atomic64_inc(&bench_totals.accepted);
 	use_scope(options.scope);
 	result = kextbridge_read(kext->info, identifier, name, &options, data, length);
 	leave_scope(options.scope);
-	atomic64_inc(&totals.called_back);
+	atomic64_inc(&bench_totals.called_back);
 	return result;
 }
 
@@ -461,22 +451,17 @@ static long read_resource(struct kbtest_read *args)
 {
 	struct kbtest_entry *entry = find_entry(args->kext);
 	void *data = (void *)1;
-	char *identifier, *name;
-	long err = 0;
+	char *names[2];
+	long err;
 
 	if (!entry)
 		return -ENOENT;
-	identifier = get_string(args->flags & KBTEST_NO_IDENTIFIER ? 0 : args->identifier);
-	if (IS_ERR(identifier))
-		return PTR_ERR(identifier);
-	name = get_string(args->flags & KBTEST_NO_NAME ? 0 : args->name);
-	if (IS_ERR(name)) {
-		free_string(identifier);
-		return PTR_ERR(name);
-	}
+	err = get_names(args->identifier, args->name, args->flags, names);
+	if (err)
+		return err;
 	down_read(&entry->alive);
 	if (entry->kext) {
-		args->result = read_of(entry->kext, args, identifier, name, &data, &args->length);
+		args->result = read_of(entry->kext, args, names[0], names[1], &data, &args->length);
 		args->has_data = !!data;
 		if (data && copy_to_user(u64_to_user_ptr(args->data), data, min(args->size, args->length)))
 			err = -EFAULT;
@@ -485,8 +470,7 @@ static long read_resource(struct kbtest_read *args)
 		err = -ESRCH;
 	}
 	up_read(&entry->alive);
-	free_string(identifier);
-	free_string(name);
+	free_names(names);
 	return err;
 }
 
@@ -632,11 +616,11 @@ void kbtest_log(struct kbtest_kext *kext, OSKextRequestTag tag, OSReturn result,
 		.concurrent = atomic_inc_return(&entry->running),
 	};
 
-	atomic64_inc(&totals.called_back);
+	atomic64_inc(&bench_totals.called_back);
 	if (take_slot(tag, &slot))
 		event.flags |= KBTEST_TAG_KNOWN;
 	else
-		atomic64_inc(&totals.unexpected);
+		atomic64_inc(&bench_totals.unexpected);
 	if (slot.requester == current)
 		event.flags |= KBTEST_ON_REQUESTER;
 	if (data)
@@ -679,7 +663,7 @@ void kbtest_count(OSReturn result, void *context)
 	unsigned long at = (unsigned long)context & ~(unsigned long)KBTEST_BY_RESULT;
 	int one = at == (unsigned long)context ? 1 : 1 << (8 * byte_of(result));
 
-	atomic64_inc(&totals.called_back);
+	atomic64_inc(&bench_totals.called_back);
 	if (at < KBTEST_COUNTS)
 		atomic_add(one, &counts[at]);
 }
@@ -782,11 +766,11 @@ kern_return_t kbtest_stop(struct kbtest_kext *kext)
 	struct kbtest_plan plan = entry->plan;
 
 	WRITE_ONCE(entry->in_stop, true);
-	atomic64_inc(&totals.stops);
+	atomic64_inc(&bench_totals.stops);
 	if (atomic_read(&entry->held))
-		atomic64_inc(&totals.stops_retained);
+		atomic64_inc(&bench_totals.stops_retained);
 	if (atomic_read(&entry->running))
-		atomic64_inc(&totals.stops_in_callback);
+		atomic64_inc(&bench_totals.stops_in_callback);
 	add_event(entry, &event);
 
 	if (plan.flags & KBTEST_STOP_REQUEST)
@@ -821,227 +805,13 @@ void kbtest_thread_wait(void)
 }
 EXPORT_SYMBOL_GPL(kbtest_thread_wait);
 
-/* ---- calls without a kext */
-
-/* NULL: none of the test kexts has this tag now. */
-static struct kbtest_entry *entry_of(OSKextLoadTag tag)
-{
-	struct kbtest_entry *entry;
-
-	for (entry = entries; entry < entries + MAX_ENTRIES; entry++)
-		if (entry->name[0] && entry->info.present && entry->info.load_tag == tag)
-			return entry;
-	return NULL;
-}
-
-/* Request and cancel, over and over: each tag larger than the one before. */
-static void cycle(struct kbtest_call *args)
-{
-	struct kbtest_entry *entry = entry_of(args->load_tag);
-	OSKextRequestTag tag, last = 0;
-
-	args->result = kOSKextReturnNotFound;
-	if (!entry)
-		return;
-	for (args->done = 0; args->done < args->count; args->done++) {
-		args->result = OSKextRequestResource("com.example.kbtest", "cycle", entry->count, NULL, &tag);
-		if (!args->result)
-			args->result = kextbridge_cancel_request(&kmod_info, tag, NULL);
-		if (!args->result && tag <= last)
-			args->result = kOSKextReturnInternalError;
-		if (args->result || fatal_signal_pending(current))
-			return;
-		if (!args->done)
-			args->first_tag = tag;
-		args->last_tag = last = tag;
-		cond_resched();
-	}
-}
-
-/* While the bench holds a kext no stop function may run, neither from now on nor already. */
-static void hold(struct kbtest_entry *entry, int retains)
-{
-	if (!entry)
-		return;
-	atomic_add(retains, &entry->held);
-	if (READ_ONCE(entry->in_stop))
-		atomic64_inc(&totals.stops_retained);
-}
-
-static void retain_or_release(struct kbtest_call *args)
-{
-	struct kbtest_entry *entry = entry_of(args->load_tag);
-
-	for (args->done = 0; args->done < args->count && !args->result; args->done++) {
-		if (args->op != KBTEST_RELEASE) {
-			args->result = OSKextRetainKextWithLoadTag(args->load_tag);
-			if (!args->result)
-				hold(entry, 1);
-		}
-		if (args->op != KBTEST_RETAIN && !args->result) {
-			hold(entry, -1);
-			args->result = OSKextReleaseKextWithLoadTag(args->load_tag);
-		}
-		if (args->result || fatal_signal_pending(current))
-			return;
-		cond_resched();
-	}
-}
-
-static bool change_one(struct kbtest_kext *kext, bool create)
-{
-	int32_t old = READ_ONCE(kext->instances);
-
-	do {
-		if (!create && !old)
-			return false;
-	} while (!try_cmpxchg(&kext->instances, &old, create ? old + 1 : old - 1));
-	kext->instance(create);
-	return true;
-}
-
-static void change_instances(struct kbtest_call *args)
-{
-	struct kbtest_entry *entry = entry_of(args->load_tag);
-
-	args->result = kOSKextReturnNotFound;
-	if (!entry)
-		return;
-	down_read(&entry->alive);
-	if (entry->kext && entry->kext->instance) {
-		args->result = kOSReturnSuccess;
-		while (args->done < args->count && change_one(entry->kext, args->op == KBTEST_CREATE))
-			args->done++;
-	}
-	up_read(&entry->alive);
-}
-
-static void unload(struct kbtest_call *args)
-{
-	struct kbtest_entry *caller = entry_of(args->first_tag);
-	const kmod_info_t *info = &kmod_info;
-
-	if (caller) {
-		down_read(&caller->alive);
-		info = caller->kext ? caller->kext->info : info;
-		up_read(&caller->alive);
-	}
-	/* It is compared, not followed. Two kexts that unload each other would wait for each other's stop function here. */
-	args->result = kextbridge_unload_kext(info, args->load_tag);
-}
-
-static OSKextLoadTag lookup(const char *identifier)
-{
-	static DEFINE_SPINLOCK(lock);
-	OSKextLoadTag tag;
-
-	spin_lock(&lock);
-	tag = OSKextGetLoadTagForIdentifier(identifier);
-	spin_unlock(&lock);
-	return tag;
-}
-
-static long call(struct kbtest_call *args)
-{
-	char *identifier;
-
-	args->done = 0;
-	args->result = kOSReturnSuccess;
-	switch (args->op) {
-	case KBTEST_RETAIN:
-	case KBTEST_RELEASE:
-	case KBTEST_PAIRS:
-		retain_or_release(args);
-		return 0;
-	case KBTEST_CYCLES:
-		cycle(args);
-		return 0;
-	case KBTEST_CREATE:
-	case KBTEST_DESTROY:
-		change_instances(args);
-		return 0;
-	case KBTEST_UNLOAD:
-		unload(args);
-		return 0;
-	case KBTEST_LOAD:
-	case KBTEST_LOOKUP:
-		identifier = get_string(args->identifier);
-		if (IS_ERR(identifier))
-			return PTR_ERR(identifier);
-		if (args->op == KBTEST_LOAD)
-			args->result = OSKextLoadKextWithIdentifier(identifier);
-		else
-			args->first_tag = lookup(identifier);
-		free_string(identifier);
-		return 0;
-	}
-	return -EINVAL;
-}
-
-static long version(struct kbtest_version *args)
-{
-	char *text = get_string(args->text);
-	unsigned long flags;
-
-	if (IS_ERR(text))
-		return PTR_ERR(text);
-	local_irq_save(flags);
-	args->parsed = OSKextParseVersionString(text);
-	args->result = args->size <= sizeof(args->printed) &&
-		       OSKextVersionGetString(args->number, args->printed, args->size);
-	local_irq_restore(flags);
-	free_string(text);
-	return 0;
-}
-
-static u32 touch(unsigned long addr, size_t size)
-{
-	unsigned int level;
-	pte_t *pte = lookup_address(addr, &level);
-	u32 found = 0;
-
-	if (!memchr_inv((void *)addr, 0, PAGE_ALIGN(size)))
-		found |= KBTEST_MEMORY_ZEROED;
-	if (!pte || pte_exec(*pte))
-		found |= KBTEST_MEMORY_EXECUTABLE;
-	if (!pte || !pte_write(*pte))
-		found |= KBTEST_MEMORY_READ_ONLY;
-	else
-		memset((void *)addr, 0xa5, PAGE_ALIGN(size));
-	return found;
-}
-
-static long memory(struct kbtest_memory *args)
-{
-	vm_offset_t addr = args->addr;
-
-	args->result = 0;
-	args->found = 0;
-	switch (args->op) {
-	case KBTEST_ALLOC:
-		kext_alloc_init();
-		args->result = kext_alloc(&addr, args->size, args->fixed);
-		args->addr = addr;
-		if (!args->result && args->size && (args->flags & KBTEST_TOUCH))
-			args->found = touch(addr, args->size);
-		return 0;
-	case KBTEST_ALLOC_NULL:
-		args->result = kext_alloc(NULL, args->size, args->fixed);
-		return 0;
-	case KBTEST_FREE:
-		kext_free(addr, args->size);
-		return 0;
-	}
-	return -EINVAL;
-}
-
 /* ---- /dev/kbtest */
 
 static void reset(void)
 {
 	struct kbtest_entry *entry;
 
-	for (entry = entries; entry < entries + MAX_ENTRIES; entry++) {
+	for (entry = bench_entries; entry < bench_entries + BENCH_ENTRIES; entry++) {
 		memset(&entry->plan, 0, sizeof(entry->plan));
 		atomic_set(&entry->held, 0);
 	}
@@ -1051,19 +821,19 @@ static void reset(void)
 	spin_unlock(&events_lock);
 	set_gates(0);
 	memset(counts, 0, sizeof(counts));
-	memset(&totals, 0, sizeof(totals));
+	memset(&bench_totals, 0, sizeof(bench_totals));
 }
 
 static void take_totals(struct kbtest_totals *args)
 {
 	*args = (struct kbtest_totals){
-		.accepted = atomic64_read(&totals.accepted),
-		.called_back = atomic64_read(&totals.called_back),
-		.cancelled = atomic64_read(&totals.cancelled),
-		.unexpected = atomic64_read(&totals.unexpected),
-		.stops = atomic64_read(&totals.stops),
-		.stops_retained = atomic64_read(&totals.stops_retained),
-		.stops_in_callback = atomic64_read(&totals.stops_in_callback),
+		.accepted = atomic64_read(&bench_totals.accepted),
+		.called_back = atomic64_read(&bench_totals.called_back),
+		.cancelled = atomic64_read(&bench_totals.cancelled),
+		.unexpected = atomic64_read(&bench_totals.unexpected),
+		.stops = atomic64_read(&bench_totals.stops),
+		.stops_retained = atomic64_read(&bench_totals.stops_retained),
+		.stops_in_callback = atomic64_read(&bench_totals.stops_in_callback),
 	};
 }
 
@@ -1158,7 +928,7 @@ static long bench_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		err = kext_info(&args.info);
 		break;
 	case KBTEST_IOC_CALL:
-		err = call(&args.call);
+		err = bench_call(&args.call);
 		break;
 	case KBTEST_IOC_READ:
 		err = read_resource(&args.read);
@@ -1167,10 +937,10 @@ static long bench_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		err = scope_call(&args.scope);
 		break;
 	case KBTEST_IOC_VERSION:
-		err = version(&args.version);
+		err = bench_version(&args.version);
 		break;
 	case KBTEST_IOC_MEMORY:
-		err = memory(&args.memory);
+		err = bench_memory(&args.memory);
 		break;
 	case KBTEST_IOC_COUNTS:
 		err = take_counts(&args.counts);
