@@ -5,37 +5,17 @@
 #include <plist/plist.h>
 
 #include "input.hpp"
+#include "memory_limit.hpp"
 #include "target.hpp"
 
 #include "../../userspace/kextd/bundle.hpp"
 
 extern "C" bool kernel_takes_identifier(const char *text, uint32_t size);
 extern "C" bool kernel_takes_version(const char *text, uint32_t size);
-extern "C" int __sanitizer_install_malloc_and_free_hooks(void (*allocated)(const volatile void *, size_t),
-							 void (*freed)(const volatile void *));
-
 namespace {
 
 constexpr size_t kLongest = 1 << 15;
 constexpr uint32_t kFieldSize = 64; // of kmod_info
-
-// What libplist asks for, as long as it runs.
-bool counting;
-size_t asked;
-size_t allowed;
-
-void allocated(const volatile void *, size_t size)
-{
-	if (!counting)
-		return;
-	asked += size;
-	if (asked <= allowed)
-		return;
-	counting = false;
-	fuzz::wrong("more than %zu bytes of memory for an Info.plist", allowed);
-}
-
-void freed(const volatile void *) {}
 
 // ---- making lists
 
@@ -202,11 +182,12 @@ void check(const std::string &content)
 	std::unique_ptr<char[]> exact(new char[content.size()]);
 
 	memcpy(exact.get(), content.data(), content.size());
-	asked = 0;
-	allowed = (8 << 20) + 1024 * content.size();
-	counting = true;
-	kext::Identity identity = kext::parse_info_plist({exact.get(), content.size()});
-	counting = false;
+	kext::Identity identity;
+	{
+		fuzz::MemoryLimit limit(content.size(), "an Info.plist");
+
+		identity = kext::parse_info_plist({exact.get(), content.size()});
+	}
 	if (!identity.problem.empty())
 		return;
 	char field[kFieldSize] = {};
@@ -238,11 +219,8 @@ enum { Raw, Xml, Binary, Identity, Kinds };
 
 void run(const uint8_t *data, size_t size)
 {
-	static const int hooks = __sanitizer_install_malloc_and_free_hooks(allocated, freed);
 	Input input(data, size);
 
-	if (!hooks)
-		wrong("no malloc hooks");
 	switch (input.below(Kinds)) {
 	case Raw:
 		return check(input.text(input.left()));

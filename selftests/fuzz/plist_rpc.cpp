@@ -8,13 +8,11 @@
 #include <plist/plist.h>
 
 #include "input.hpp"
+#include "memory_limit.hpp"
 #include "target.hpp"
 
 #include "../../userspace/lib/kextbridge.h"
 #include "../../userspace/lib/transport.hpp"
-
-extern "C" int __sanitizer_install_malloc_and_free_hooks(void (*allocated)(const volatile void *, size_t),
-							 void (*freed)(const volatile void *));
 
 namespace {
 
@@ -22,24 +20,6 @@ constexpr size_t kLongest = 1 << 15;
 
 fuzz::Input *node;    // what the kernel answers
 unsigned int changes; // calls that change something
-
-// What is asked for, as long as the call runs.
-bool counting;
-size_t asked;
-size_t allowed;
-
-void allocated(const volatile void *, size_t size)
-{
-	if (!counting)
-		return;
-	asked += size;
-	if (asked <= allowed)
-		return;
-	counting = false;
-	fuzz::wrong("more than %zu bytes of memory for a request", allowed);
-}
-
-void freed(const volatile void *) {}
 
 std::string xml(fuzz::Input &input)
 {
@@ -146,12 +126,13 @@ void request(const std::string &content, uint8_t handles)
 
 	memcpy(exact.get(), content.data(), content.size());
 	changes = 0;
-	asked = 0;
-	allowed = (8 << 20) + 1024 * content.size();
-	counting = true;
-	kern_return_t transport = kext_request(&host, 0, exact.get(), static_cast<uint32_t>(content.size()), &response,
-					       &length, &log, &log_length, &result);
-	counting = false;
+	kern_return_t transport;
+	{
+		fuzz::MemoryLimit limit(content.size(), "a request");
+
+		transport = kext_request(&host, 0, exact.get(), static_cast<uint32_t>(content.size()), &response,
+					 &length, &log, &log_length, &result);
+	}
 	if (transport != (content.empty() ? KERN_FAILURE : KERN_SUCCESS))
 		fuzz::wrong("the transport's result is %d", transport);
 	if (result == 77 || log || log_length || !response != !length)
@@ -304,12 +285,9 @@ enum { Raw, Xml, XmlWithNul, Kinds };
 
 void run(const uint8_t *data, size_t size)
 {
-	static const int hooks = __sanitizer_install_malloc_and_free_hooks(allocated, freed);
 	Input input(data, size);
 	uint8_t handles = input.byte() < 224 ? 0 : input.byte();
 
-	if (!hooks)
-		wrong("no malloc hooks");
 	node = &input;
 	switch (input.below(Kinds)) {
 	case Raw: {
