@@ -34,12 +34,12 @@ struct Core {
 	u32 next_tag KEXTBRIDGE_GUARDED_BY(requests) = 1;
 	u32 tag_wraps KEXTBRIDGE_GUARDED_BY(requests) = 0;
 	u32 tags_live KEXTBRIDGE_GUARDED_BY(requests) = 0;
+	bool shutdown KEXTBRIDGE_GUARDED_BY(requests) = false; // the system goes down: nothing new for the daemon
 	List<Request, &Request::queue_node> pending KEXTBRIDGE_GUARDED_BY(requests);
 	timerqueue_head deadlines KEXTBRIDGE_GUARDED_BY(requests);
 	u64 deadline_armed_ns KEXTBRIDGE_GUARDED_BY(requests) = 0; // 0: not armed
 	DelayedWork deadline_work;
-	WaitQueue done;                                        // an unload or a load has finished
-	bool shutdown KEXTBRIDGE_GUARDED_BY(requests) = false; // the system goes down: nothing new for the daemon
+	WaitQueue done; // an unload or a load has finished
 
 	// daemon.cpp
 	Session *session KEXTBRIDGE_GUARDED_BY(requests) = nullptr; // the active daemon
@@ -62,15 +62,15 @@ struct Core {
 	DelayedWork scan_work;
 	bool scan_armed KEXTBRIDGE_GUARDED_BY(requests) = false;
 	bool scan_waiting KEXTBRIDGE_GUARDED_BY(requests) = false; // due, but there is no daemon
+	bool asleep KEXTBRIDGE_GUARDED_BY(requests) = false;       // the system is suspended, or about to be: no scan
 	u64 scan_due_ns KEXTBRIDGE_GUARDED_BY(requests) = 0;
 	u64 scan_limit_ns KEXTBRIDGE_GUARDED_BY(requests) = 0; // no postponing beyond this
-	bool asleep KEXTBRIDGE_GUARDED_BY(requests) = false;   // the system is suspended, or about to be: no scan
 
 	// load.cpp
 	List<Request, &Request::owner_node> loads KEXTBRIDGE_GUARDED_BY(requests);
 	u32 load_count KEXTBRIDGE_GUARDED_BY(requests) = 0;
-	List<AskedLoad, &AskedLoad::node> asked_loads KEXTBRIDGE_GUARDED_BY(requests); // the oldest first
 	u32 asked_load_count KEXTBRIDGE_GUARDED_BY(requests) = 0;
+	List<AskedLoad, &AskedLoad::node> asked_loads KEXTBRIDGE_GUARDED_BY(requests); // the oldest first
 
 	// view.cpp
 	kextbridge_status stats KEXTBRIDGE_GUARDED_BY(requests) = {};

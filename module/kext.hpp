@@ -45,8 +45,7 @@ class Kext final : public Owner {
 
 	// unload.cpp
 	OSReturn may_unload_locked(u32 unload_flags, u32 *instances, char *cls) const KEXTBRIDGE_REQUIRES(core_lock());
-	OSReturn begin_unload(Ref<Request> &message, u32 unload_flags, bool automatic, u32 *instances, char *cls)
-		KEXTBRIDGE_EXCLUDES(core_lock());
+	void begin_unload_locked(Request &message, u32 unload_flags, bool automatic) KEXTBRIDGE_REQUIRES(core_lock());
 	void flush() KEXTBRIDGE_EXCLUDES(core_lock());
 	void advance() KEXTBRIDGE_EXCLUDES(core_lock());
 	bool stop() KEXTBRIDGE_EXCLUDES(core_lock());

@@ -66,51 +66,42 @@ OSReturn Kext::begin_unload(u32 unload_flags, bool automatically, Ref<Request> *
 					     SHIM_GFP_KERNEL);
 	char cls[KMOD_MAX_NAME] = {};
 	u32 instances = 0;
+	OSReturn result;
 
 	if (!message)
 		return kOSKextReturnNoMemory;
-	OSReturn result = begin_unload(message, unload_flags, automatically, &instances, cls);
+	{
+		Guard guard(core.requests);
 
+		result = allocate_tag_locked(*message);
+		if (result)
+			return result;
+		result = may_unload_locked(unload_flags, &instances, cls);
+		if (result || ((unload_flags & KEXTBRIDGE_UNLOAD_STOP_ONLY) && state == KextState::Loaded)) {
+			free_tag_locked(*message);
+		} else {
+			begin_unload_locked(*message, unload_flags, automatically);
+			*message_out = Ref<Request>::retain(message.get());
+		}
+	}
 	if (instances)
 		shim_pr_warn_ratelimited("%s: cannot be unloaded: %u of its objects live, among them of class %s",
 					 identifier, instances, cls);
-	*message_out = static_cast<Ref<Request> &&>(message);
 	return result;
 }
 
-// The message is dropped when there is nothing to wait for.
-OSReturn Kext::begin_unload(Ref<Request> &message, u32 unload_flags, bool automatically, u32 *instances, char *cls)
+void Kext::begin_unload_locked(Request &message, u32 unload_flags, bool automatically)
 {
-	Ref<Request> dropped;
-	Guard guard(core.requests);
-	OSReturn result = allocate_tag_locked(*message);
-
-	if (result) {
-		dropped = static_cast<Ref<Request> &&>(message);
-		return result;
-	}
-	bool only_stop = unload_flags & KEXTBRIDGE_UNLOAD_STOP_ONLY;
-
-	result = may_unload_locked(unload_flags, instances, cls);
-	if (result || (only_stop && state == KextState::Loaded)) {
-		free_tag_locked(*message);
-		dropped = static_cast<Ref<Request> &&>(message);
-		return result;
-	}
-	message->get(); // OWNERSHIP: the table's
-	get();          // OWNERSHIP: the message's
-	publish_locked(*message, this, 0, false);
-	message->get(); // OWNERSHIP: unload's, dropped by finish_unload_locked()
-	unload = message.get();
+	message.get(); // OWNERSHIP: the table's
+	get();         // OWNERSHIP: the message's
+	publish_locked(message, this, 0, false);
+	message.get(); // OWNERSHIP: unload's, dropped by finish_unload_locked()
+	unload = &message;
 	automatic = automatically;
-	stop_only = only_stop;
-	if (state == KextState::Started) {
-		set_state_locked(KextState::Flushing); // no new requests; the worker flushes the old ones
-	} else {
-		set_state_locked(KextState::Stopped);
-	}
+	stop_only = unload_flags & KEXTBRIDGE_UNLOAD_STOP_ONLY;
+	// Flushing: no new requests; the worker flushes the old ones.
+	set_state_locked(state == KextState::Started ? KextState::Flushing : KextState::Stopped);
 	life_work_.queue(core.workqueue);
-	return kOSReturnSuccess;
 }
 
 // In state Flushing: every request that still waits for the daemon is called back now, and the last callback has
