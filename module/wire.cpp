@@ -5,23 +5,6 @@
 
 namespace kextbridge {
 
-constexpr u32 kLargestStruct = 4096; // a `size` beyond this is no structure of ours
-
-int get_struct_bytes(void *to, u32 known, u64 from)
-{
-	u32 size;
-	int err = shim_copy_from_user(&size, from, sizeof(size));
-
-	if (err)
-		return err;
-	if (size < known || size > kLargestStruct)
-		return -SHIM_EINVAL;
-	err = shim_copy_struct_from_user(to, known, from, size);
-	// The caller may have changed it between the two copies.
-	__builtin_memcpy(to, &size, sizeof(size));
-	return err;
-}
-
 u32 request_record_size(const Request &request)
 {
 	return sizeof(kextd_request) + request.strings_size();

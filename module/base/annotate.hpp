@@ -5,10 +5,15 @@
 namespace kextbridge {
 
 class Table;
+class SpinLock;
 
-// The lock of the core, core.requests, for annotations in what core.hpp includes. Never called, so it has no body;
-// core.hpp tells the analysis which lock it means.
+// The lock of the core for annotations in what core.hpp includes: core.requests, and in kmdf.ko core.lock. Never called,
+// so it has no body; core.hpp (kmdf/core.hpp) tells the analysis which lock it means.
+#ifdef KMDF_CORE
+SpinLock &core_lock();
+#else
 Table &core_lock();
+#endif
 
 } // namespace kextbridge
 
