@@ -27,7 +27,7 @@ help:
 	@echo 'make conformance    a line per assertion, from the results of this commit'
 	@echo 'make bench          instructions per request, cancel, retain; memory per request'
 	@echo 'make lint           all that can be said without running it: warnings, lock discipline, analysers, checkpatch, style'
-	@echo 'make modules        kextbridge.ko for KDIR=<kernel headers> or KERNEL=K, into .build/<release>; HOOKS=1: for tests'
+	@echo 'make modules        kextbridge.ko, kmdf.ko for KDIR=<kernel headers> or KERNEL=K, into .build/<release>; HOOKS=1: for tests'
 	@echo 'make userspace      libkextbridge, kextd, kextctl, into userspace/build'
 	@echo 'make install        user space and the SDK, into DESTDIR and PREFIX'
 	@echo 'make clean          all that was built; the cache stays'
@@ -99,4 +99,4 @@ install:
 	@$(MAKE) --no-print-directory -C userspace install
 	install -d $(DESTDIR)$(or $(PREFIX),/usr/local)/share/kextbridge/scripts
 	cp -r shim/include --parents $(DESTDIR)$(or $(PREFIX),/usr/local)/share/kextbridge/
-	cp scripts/driver.mk scripts/Makefile.cxx scripts/pahole-nocxx $(DESTDIR)$(or $(PREFIX),/usr/local)/share/kextbridge/scripts/
+	cp scripts/driver.mk scripts/windows-sources scripts/Makefile.cxx scripts/pahole-nocxx $(DESTDIR)$(or $(PREFIX),/usr/local)/share/kextbridge/scripts/
