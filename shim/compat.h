@@ -6,6 +6,7 @@
 #ifndef _SHIM_COMPAT_H
 #define _SHIM_COMPAT_H
 
+#include <linux/device.h>
 #include <linux/module.h>
 #include <linux/version.h>
 
@@ -27,6 +28,20 @@
 #define compat_assign_str(dst, src) __assign_str(dst)
 #else
 #define compat_assign_str(dst, src) __assign_str(dst, src)
+#endif
+
+/* 6.2, ff62b8e6588f "driver core: make struct class.devnode() take a const *" */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+typedef const struct device compat_devnode_device;
+#else
+typedef struct device compat_devnode_device;
+#endif
+
+/* 6.4, 6e30a66433af "driver core: class: remove struct module owner out of struct class" */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+#define COMPAT_CLASS_OWNER
+#else
+#define COMPAT_CLASS_OWNER .owner = THIS_MODULE,
 #endif
 
 static inline void compat_module_text(const struct module *module, unsigned long *start, unsigned long *size)

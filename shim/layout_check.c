@@ -2,10 +2,12 @@
 /* A stale layout.gen.h, or a wire structure that differs between C and its documentation, stops the build. */
 #include <linux/build_bug.h>
 #include <linux/module.h>
+#include <linux/timer.h>
 
 #include "layout.gen.h"
 #include "shim/opaque.h"
 #include "uapi/kextbridge.h"
+#include "uapi/kmdf.h"
 
 #define CHECK_LAYOUT(NAME, type)                           \
 	static_assert(SHIM_SIZEOF_##NAME == sizeof(type)); \
@@ -17,6 +19,7 @@ CHECK_LAYOUT(LOCK_CLASS_KEY, struct lock_class_key);
 CHECK_LAYOUT(MUTEX, struct mutex);
 CHECK_LAYOUT(RW_SEMAPHORE, struct rw_semaphore);
 CHECK_LAYOUT(SPINLOCK, struct spinlock);
+CHECK_LAYOUT(TIMER_LIST, struct timer_list);
 CHECK_LAYOUT(TIMERQUEUE_HEAD, struct timerqueue_head);
 CHECK_LAYOUT(TIMERQUEUE_NODE, struct timerqueue_node);
 CHECK_LAYOUT(WAIT_QUEUE_HEAD, struct wait_queue_head);
@@ -33,4 +36,12 @@ static_assert(sizeof(struct kextbridge_request) == 48);
 static_assert(sizeof(struct kextbridge_result) == 48);
 static_assert(sizeof(struct kextbridge_tag) == 16);
 static_assert(sizeof(struct kextbridge_load) == 24);
+static_assert(sizeof(struct kmdf_device_control) == 56);
+static_assert(sizeof(struct kmdf_cancel) == 32);
+static_assert(sizeof(struct kmdf_last_status) == 16);
+static_assert(sizeof(struct kmdf_device) == 160);
+static_assert(sizeof(struct kmdf_queue) == 40);
+static_assert(sizeof(struct kmdf_request) == 80);
+static_assert(sizeof(struct kmdf_list) == 24);
+static_assert(sizeof(struct kmdf_cancel_request) == 16);
 static_assert(KEXTBRIDGE_MODULE_SIZE >= MODULE_NAME_LEN);

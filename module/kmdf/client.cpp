@@ -1,0 +1,521 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Programs: /dev/kmdf/NAME opened, read, written, controlled and closed. Contracts: uapi/kmdf.h.
+//
+// A program's memory is copied in before a request is presented and out after it is completed, both by the thread that
+// asked: a driver never sees it, and a client that was killed leaves nothing behind that refers to it.
+#include "base/ioctl.hpp"
+#include "core.hpp"
+#include "status.hpp"
+#include "shim/enforce.h"
+
+namespace kmdf {
+
+using kextbridge::get_struct;
+using kextbridge::put_struct;
+
+constexpr u32 kMethodMask = 3;
+
+// What one call of a program is about.
+struct Transfer {
+	WDF_REQUEST_TYPE kind;
+	u32 code = 0;
+	size_t in_length = 0;
+	size_t out_length = 0;
+	s64 offset = 0;
+	u64 tag = 0;
+};
+
+// What is not given to the driver: out_data lies behind in_data unless the method is buffered.
+static int allocate_buffer(Request &request)
+{
+	bool shared = request.kind != WdfRequestTypeDeviceControl || (request.code & kMethodMask) == METHOD_BUFFERED;
+	size_t in = (request.in_length + 15) & ~static_cast<size_t>(15);
+	size_t longest = request.in_length > request.out_length ? request.in_length : request.out_length;
+	size_t size = shared ? longest : in + request.out_length;
+
+	// kvfree_rcu() takes two words of it.
+	request.buffer = static_cast<u8 *>(shim_kvzalloc(size < 16 ? 16 : size, SHIM_GFP_KERNEL_ACCOUNT));
+	if (!request.buffer)
+		return -SHIM_ENOMEM;
+	request.in_data = request.buffer;
+	request.out_data = shared ? request.buffer : request.buffer + in;
+	return 0;
+}
+
+// Null: *err says why.
+static Ref<Request> make_request(File &file, const Transfer &transfer, int *err)
+{
+	Device &device = *file.device;
+	u32 limit = read_once(kmdf_params.max_buffer_bytes);
+	u32 most = read_once(kmdf_params.max_pending_per_file);
+
+	*err = 0;
+	if (transfer.in_length > limit || transfer.out_length > limit)
+		*err = -SHIM_EMSGSIZE;
+	{
+		SpinGuard guard(core.lock);
+
+		if (!device.working_locked())
+			*err = -SHIM_ENODEV;
+		else if (file.pending >= most)
+			*err = -SHIM_ENOSPC;
+	}
+	if (*err)
+		return Ref<Request>();
+	Ref<Request> request =
+		make<Request>(device.init.has_request_attributes ? &device.init.request_attributes : nullptr,
+			      SHIM_GFP_KERNEL_ACCOUNT, device.driver);
+
+	if (!request) {
+		*err = -SHIM_ENOMEM;
+		return request;
+	}
+	request->device = &device;
+	request->file = Ref<File>::retain(&file);
+	request->incoming = true;
+	request->kind = transfer.kind;
+	request->code = transfer.code;
+	request->in_length = transfer.in_length;
+	request->out_length = transfer.out_length;
+	request->offset = transfer.offset;
+	request->tag = transfer.tag;
+	request->issued_ns = shim_ktime_get_ns();
+	request->pid = shim_current_tgid();
+	request->tid = shim_current_tid();
+	request->uid = shim_current_uid();
+	*err = allocate_buffer(*request);
+	return *err ? Ref<Request>() : static_cast<Ref<Request> &&>(request);
+}
+
+// Presented, and waited for. 0: it is completed. -EINTR: the caller was killed, -EAGAIN: it would have had to wait.
+static int serve(Request &request, bool nonblock)
+{
+	auto finished = [&] {
+		SpinGuard guard(core.lock);
+
+		return request.finished;
+	};
+
+	request.get(); // OWNERSHIP: the caller's is its own; this is the one that finish() takes
+	request.device->submit(request);
+	if (nonblock && !finished())
+		cancel_request(request); // if the driver has it, its end is waited for: it may have acted on it
+	if (!request.done.wait_killable(finished)) {
+		SpinGuard guard(core.lock);
+
+		return nonblock && request.canceled && request.result == STATUS_CANCELLED ? -SHIM_EAGAIN : 0;
+	}
+	cancel_request(request);
+	u32 grace = read_once(kmdf_params.kill_grace_ms);
+
+	if (grace)
+		request.done.wait_hrtimeout(finished, static_cast<s64>(grace * kNanosecondsPerMs),
+					    SHIM_TASK_UNINTERRUPTIBLE);
+	SpinGuard guard(core.lock);
+
+	request.detached = !request.finished;
+	return -SHIM_EINTR;
+}
+
+static bool is_nonblock(file *file)
+{
+	return shim_file_flags(file) & SHIM_O_NONBLOCK;
+}
+
+// Bytes for the program, or -errno; *copy: how many of the buffer.
+static s64 outcome(const Request &request, size_t *copy)
+{
+	u64 most = request.information < request.out_length ? request.information : request.out_length;
+	// Warnings bring data, errors do not.
+	bool is_error = static_cast<u32>(request.result) >> 30 == 3;
+
+	*copy = is_error ? 0 : most;
+	if (NT_SUCCESS(request.result))
+		return static_cast<s64>(request.information);
+	return is_error || !most ? -errno_of(request.result) : static_cast<s64>(most);
+}
+
+static s64 read_file(file *file, File &of, iov_iter *to, size_t bytes, s64 pos)
+{
+	u32 limit = read_once(kmdf_params.max_buffer_bytes);
+	Transfer transfer = {.kind = WdfRequestTypeRead, .out_length = bytes < limit ? bytes : limit, .offset = pos};
+	size_t copy;
+	int err;
+	Ref<Request> request = make_request(of, transfer, &err);
+
+	if (!err)
+		err = serve(*request, is_nonblock(file));
+	if (err)
+		return err;
+	s64 result = outcome(*request, &copy);
+
+	if (copy && shim_copy_to_iter(request->out_data, copy, to) != copy)
+		return -SHIM_EFAULT;
+	return result;
+}
+
+static s64 write_file(file *file, File &of, iov_iter *from, size_t bytes, s64 pos)
+{
+	Transfer transfer = {.kind = WdfRequestTypeWrite, .in_length = bytes, .offset = pos};
+	size_t copy;
+	int err;
+	Ref<Request> request = make_request(of, transfer, &err);
+
+	if (!err && shim_copy_from_iter(request->in_data, bytes, from) != bytes)
+		err = -SHIM_EFAULT;
+	if (!err)
+		err = serve(*request, is_nonblock(file));
+	return err ? err : outcome(*request, &copy);
+}
+
+static long device_control(file *file, File &of, u64 arg)
+{
+	kmdf_device_control control;
+	size_t copy;
+	int err = get_struct(&control, arg);
+
+	if (err)
+		return err;
+	if (control.reserved)
+		return -SHIM_EINVAL;
+	u32 size = control.size;
+	u32 method = control.code & kMethodMask;
+	Transfer transfer = {.kind = WdfRequestTypeDeviceControl,
+			     .code = control.code,
+			     .in_length = control.in_length,
+			     .out_length = control.out_length,
+			     .tag = control.tag};
+	Ref<Request> request;
+
+	if (method == METHOD_NEITHER && !of.device->init.in_caller_context) {
+		control.status = STATUS_INVALID_DEVICE_REQUEST;
+		return put_struct(arg, control, size);
+	}
+	request = make_request(of, transfer, &err);
+	if (err)
+		return err;
+	if (control.in_length)
+		err = shim_copy_from_user(request->in_data, control.in, control.in_length);
+	if (!err && method == METHOD_IN_DIRECT && control.out_length)
+		err = shim_copy_from_user(request->out_data, control.out, control.out_length);
+	if (!err)
+		err = serve(*request, is_nonblock(file));
+	if (err)
+		return err;
+	outcome(*request, &copy);
+	control.status = request->result;
+	control.information = request->information;
+	if (copy)
+		err = shim_copy_to_user(control.out, request->out_data, copy);
+	return err ? err : put_struct(arg, control, size);
+}
+
+// ---- cancel
+
+static bool wanted(const Request &request, const kmdf_cancel &cancel)
+{
+	switch (cancel.what) {
+	case KMDF_CANCEL_TAG:
+		return request.tag == cancel.tag;
+	case KMDF_CANCEL_THREAD:
+		return request.tid == static_cast<int>(cancel.tag);
+	default:
+		return true;
+	}
+}
+
+static void count(kmdf_cancel &cancel, CancelOutcome outcome)
+{
+	cancel.found += outcome != CancelOutcome::TooLate;
+	cancel.finished += outcome == CancelOutcome::Finished;
+	cancel.notified += outcome == CancelOutcome::Notified;
+	cancel.flagged += outcome == CancelOutcome::Flagged;
+}
+
+// Each of the file's requests that are there, the oldest first.
+template <typename F> static void each_request(File &file, F function)
+{
+	u64 last = 0;
+	u64 end;
+	{
+		SpinGuard guard(core.lock);
+
+		end = core.next_id;
+	}
+	for (;;) {
+		Ref<Request> request;
+		{
+			SpinGuard guard(core.lock);
+
+			for (Request *r = file.requests.front(); r && !request; r = file.requests.next(*r)) {
+				if (r->id > last && r->id < end)
+					request = Ref<Request>::retain(r);
+			}
+		}
+		if (!request)
+			return;
+		last = request->id;
+		function(*request);
+	}
+}
+
+static long cancel_requests(File &file, u64 arg)
+{
+	kmdf_cancel cancel;
+	int err = get_struct(&cancel, arg);
+
+	if (err)
+		return err;
+	if (cancel.what < KMDF_CANCEL_TAG || cancel.what > KMDF_CANCEL_THREAD)
+		return -SHIM_EINVAL;
+	cancel.found = cancel.finished = cancel.notified = cancel.flagged = 0;
+	each_request(file, [&](Request &request) {
+		if (wanted(request, cancel))
+			count(cancel, cancel_request(request));
+	});
+	return put_struct(arg, cancel, cancel.size);
+}
+
+static long last_status(File &file, u64 arg)
+{
+	kmdf_last_status last;
+	int err = get_struct(&last, arg);
+
+	if (err)
+		return err;
+	{
+		SpinGuard guard(core.lock);
+
+		last.status = file.last_status;
+		last.information = file.last_information;
+	}
+	return put_struct(arg, last, last.size);
+}
+
+// ---- open and close
+
+// Around the callbacks about files.
+static PresentationLock *file_lock(Device &device)
+{
+	return device.scope == WdfSynchronizationScopeDevice ? &device.presentation : nullptr;
+}
+
+static constinit lock_class_key end_key = {};
+
+File::File(Driver *driver, Device *device) : Object(Type::File, driver), device(Ref<Device>::retain(device))
+{
+	deletable = false;
+	requests.init();
+	pid = shim_current_tgid();
+	end_work.init(end_function, this, "kmdf_file", &end_key);
+}
+
+// Success, or what EvtDeviceFileCreate has completed the open with.
+static int ask_driver(File &file)
+{
+	Device &device = *file.device;
+	Transfer transfer = {.kind = WdfRequestTypeCreate};
+	int err;
+	Ref<Request> request = make_request(file, transfer, &err);
+
+	if (err)
+		return err;
+	{
+		SpinGuard guard(core.lock);
+
+		request->id = core.next_id++;
+		device.requests++;
+		file.requests.push_back(*request);
+		file.pending++;
+	}
+	request->get(); // OWNERSHIP: the one that finish() takes
+	PresentationLock *lock = file_lock(device);
+
+	if (lock)
+		lock->lock();
+	{
+		CallbackGuard check("EvtDeviceFileCreate", &device);
+
+		device.init.file.EvtDeviceFileCreate(static_cast<WDFDEVICE>(device.handle()),
+						     static_cast<WDFREQUEST>(request->handle()),
+						     static_cast<WDFFILEOBJECT>(file.handle()));
+	}
+	if (lock)
+		lock->unlock();
+	err = request->done.wait_killable([&] {
+		SpinGuard guard(core.lock);
+
+		return request->finished;
+	});
+	if (err) {
+		cancel_request(*request);
+		SpinGuard guard(core.lock);
+
+		request->detached = !request->finished;
+		return -SHIM_EINTR;
+	}
+	return NT_SUCCESS(request->result) ? 0 : -errno_of(request->result);
+}
+
+static int open_file(Device &device, void **data)
+{
+	Ref<File> file = make<File>(device.init.has_file_attributes ? &device.init.file_attributes : nullptr,
+				    SHIM_GFP_KERNEL_ACCOUNT, device.driver, &device);
+	int err = 0;
+
+	if (!file)
+		return -SHIM_ENOMEM;
+	{
+		SpinGuard guard(core.lock);
+
+		if (!device.working_locked())
+			err = -SHIM_ENODEV;
+		else if (device.init.exclusive && device.opens)
+			err = -SHIM_EACCES;
+		else
+			device.opens++;
+	}
+	if (err)
+		return err;
+	if (device.init.file.EvtDeviceFileCreate)
+		err = ask_driver(*file);
+	if (err) {
+		SpinGuard guard(core.lock);
+
+		device.opens--;
+		return err;
+	}
+	*data = file.release(); // OWNERSHIP: creation's, until File::end()
+	return 0;
+}
+
+// EvtFileClose may sleep, and the last request may have been completed at DISPATCH_LEVEL.
+void File::end(Ref<File> file)
+{
+	if (at_dispatch())
+		file.release()->end_work.queue(core.dispatcher); // OWNERSHIP: the work's
+	else
+		file->close();
+}
+
+void File::end_function(void *file)
+{
+	Ref<File>::adopt(static_cast<File *>(file))->close();
+}
+
+void File::close()
+{
+	if (PFN_WDF_FILE_CLOSE on_close = device->init.file.EvtFileClose) {
+		PresentationLock *lock = file_lock(*device);
+		CallbackGuard check("EvtFileClose", this);
+
+		if (lock)
+			lock->lock();
+		on_close(static_cast<WDFFILEOBJECT>(handle()));
+		if (lock)
+			lock->unlock();
+	}
+	remove();
+}
+
+static void close_file(File &file)
+{
+	Device &device = *file.device;
+	Ref<File> over;
+
+	if (device.init.file.EvtFileCleanup) {
+		PresentationLock *lock = file_lock(device);
+		CallbackGuard check("EvtFileCleanup", &device);
+
+		if (lock)
+			lock->lock();
+		device.init.file.EvtFileCleanup(static_cast<WDFFILEOBJECT>(file.handle()));
+		if (lock)
+			lock->unlock();
+	}
+	// What the driver does not have. What it has, it keeps, unless root has said otherwise.
+	bool all = read_once(kmdf_params.cancel_on_close);
+
+	each_request(file, [all](Request &request) {
+		bool queued;
+		{
+			SpinGuard guard(core.lock);
+
+			queued = request.state.is(State::Queued);
+		}
+		if (all || queued)
+			cancel_request(request);
+	});
+	{
+		SpinGuard guard(core.lock);
+
+		device.opens--;
+		file.closing = true;
+		if (file.end_is_due_locked())
+			over = Ref<File>::retain(&file);
+	}
+	if (over)
+		File::end(static_cast<Ref<File> &&>(over));
+}
+
+} // namespace kmdf
+
+using namespace kmdf;
+
+// The driver's module stays while a file is open; what was left behind is waited for when it goes.
+extern "C" int kmdf_open_c(void *owner, struct file *, void **data)
+{
+	Device &device = *static_cast<Device *>(owner);
+	module *of = device.driver->glue->module;
+
+	if (!shim_try_module_get(of))
+		return -SHIM_ENODEV;
+	int err = open_file(device, data);
+
+	if (err)
+		shim_module_put(of);
+	return err;
+}
+
+extern "C" void kmdf_release_c(void *data)
+{
+	File &file = *static_cast<File *>(data);
+	module *of = file.device->driver->glue->module;
+
+	close_file(file);
+	shim_module_put(of);
+}
+
+extern "C" void kmdf_flush_c(void *) {}
+
+extern "C" s64 kmdf_read_c(struct file *file, void *data, struct iov_iter *to, size_t bytes, s64 pos)
+{
+	return read_file(file, *static_cast<File *>(data), to, bytes, pos);
+}
+
+extern "C" s64 kmdf_write_c(struct file *file, void *data, struct iov_iter *from, size_t bytes, s64 pos)
+{
+	return write_file(file, *static_cast<File *>(data), from, bytes, pos);
+}
+
+extern "C" long kmdf_ioctl_c(struct file *file, void *data, unsigned int cmd, u64 arg)
+{
+	File &of = *static_cast<File *>(data);
+
+	if (kextbridge::same_ioctl(cmd, KMDF_IOC_DEVICE_CONTROL))
+		return device_control(file, of, arg);
+	if (kextbridge::same_ioctl(cmd, KMDF_IOC_CANCEL))
+		return cancel_requests(of, arg);
+	if (kextbridge::same_ioctl(cmd, KMDF_IOC_LAST_STATUS))
+		return last_status(of, arg);
+	return -SHIM_ENOTTY;
+}
+
+extern "C" unsigned int kmdf_poll_c(struct file *, void *data, struct poll_table_struct *)
+{
+	File &file = *static_cast<File *>(data);
+	SpinGuard guard(core.lock);
+
+	// A driver says nothing of what it could be asked for without waiting.
+	return file.device->working_locked() ? SHIM_EPOLLIN | SHIM_EPOLLOUT : SHIM_EPOLLHUP;
+}

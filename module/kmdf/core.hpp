@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The one static object of kmdf.ko: what all its parts share. Each member says which file owns it.
+#pragma once
+
+#include "device.hpp"
+#include "verifier.hpp"
+
+namespace kmdf {
+
+struct Core {
+	SpinLock lock;
+	xarray handles;     // object.cpp; by slot
+	u32 generation = 0; // object.cpp; atomic
+	workqueue_struct *dispatcher =
+		nullptr; // queues, what is left of objects; never blocked by a driver's work item
+	workqueue_struct *driver_work = nullptr; // work items, passive timers
+	WaitQueue gone;                          // driver.cpp; a driver has no objects any more
+	u64 next_id KEXTBRIDGE_GUARDED_BY(lock) = 1;
+	List<Driver, &Driver::node> drivers KEXTBRIDGE_GUARDED_BY(lock);
+	List<Frame, &Frame::node> frames KEXTBRIDGE_GUARDED_BY(lock);         // sync.cpp; the newest first
+	List<Object, &Object::sibling> condemned KEXTBRIDGE_GUARDED_BY(lock); // object.cpp; to be disposed of by reap
+	List<Object, &Object::sibling> husks KEXTBRIDGE_GUARDED_BY(lock); // object.cpp; without references, likewise
+	Work reaper;                                                      // object.cpp
+	u64 broken[static_cast<int>(Rule::Rules)] KEXTBRIDGE_GUARDED_BY(lock) = {}; // verifier.cpp
+};
+
+extern Core core;
+
+} // namespace kmdf
+
+namespace kextbridge {
+SpinLock &core_lock() KEXTBRIDGE_RETURN_CAPABILITY(kmdf::core.lock);
+}

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// A device's life: made, started, suspended, resumed, removed; and a request's way into it.
+#include "core.hpp"
+#include "status.hpp"
+#include "shim/enforce.h"
+
+namespace kmdf {
+
+static constinit lock_class_key drained_key = {};
+
+Device::Device(Driver *driver, const WDFDEVICE_INIT &init) : Object(Type::Device, driver), init(init)
+{
+	deletable = init.control;
+	passive_dispose = true;
+	passive_release = true;
+	names.init();
+	interfaces.init();
+	drained.init("kmdf_device", &drained_key);
+}
+
+void Device::release_parts()
+{
+	while (Name *name = names.front()) {
+		name->node.unlink();
+		shim_kfree(name);
+	}
+	while (Interface *interface = interfaces.front()) {
+		interface->node.unlink();
+		shim_kfree(interface);
+	}
+	presentation.destroy();
+}
+
+void Device::dispose()
+{
+	retire();
+	drain();
+	SpinGuard guard(core.lock);
+
+	driver_node.unlink();
+}
+
+// The queues, one after the other; what is created meanwhile comes too.
+template <typename F> void Device::each_queue(F function)
+{
+	u64 last = 0;
+
+	for (;;) {
+		Ref<Queue> queue;
+		{
+			SpinGuard guard(core.lock);
+
+			for (Object *child = children.front(); child && !queue; child = children.next(*child)) {
+				if (child->type == Type::Queue && static_cast<Queue *>(child)->id > last)
+					queue = Ref<Queue>::retain(static_cast<Queue *>(child));
+			}
+		}
+		if (!queue)
+			return;
+		last = queue->id;
+		function(*queue);
+	}
+}
+
+void Device::forget_queue(Queue &queue)
+{
+	SpinGuard guard(core.lock);
+
+	if (default_queue == &queue)
+		default_queue = nullptr;
+	for (Queue *&entry : by_type) {
+		if (entry == &queue)
+			entry = nullptr;
+	}
+}
+
+// ---- power
+
+static WDFDEVICE handle_of(Device &device)
+{
+	return static_cast<WDFDEVICE>(device.handle());
+}
+
+NTSTATUS Device::power_up(bool first)
+{
+	const WDF_PNPPOWER_EVENT_CALLBACKS &pnp_calls = init.pnp;
+	WDFDEVICE self = handle_of(*this);
+	NTSTATUS status = STATUS_SUCCESS;
+
+	if (first && pnp_calls.EvtDevicePrepareHardware)
+		status = pnp_calls.EvtDevicePrepareHardware(self, nullptr, nullptr);
+	if (NT_SUCCESS(status) && pnp_calls.EvtDeviceD0Entry)
+		status = pnp_calls.EvtDeviceD0Entry(self, first ? WdfPowerDeviceD3Final : WdfPowerDeviceD3);
+	if (NT_SUCCESS(status) && pnp_calls.EvtDeviceD0EntryPostInterruptsEnabled)
+		status = pnp_calls.EvtDeviceD0EntryPostInterruptsEnabled(self, first ? WdfPowerDeviceD3Final :
+										       WdfPowerDeviceD3);
+	if (!NT_SUCCESS(status))
+		return status;
+	{
+		SpinGuard guard(core.lock);
+
+		pnp = Pnp::Started;
+	}
+	each_queue([](Queue &queue) { queue.power_managed ? queue.power_start() : queue.dispatch(Enter::Event); });
+	if (first && pnp_calls.EvtDeviceSelfManagedIoInit)
+		return pnp_calls.EvtDeviceSelfManagedIoInit(self);
+	if (!first && pnp_calls.EvtDeviceSelfManagedIoRestart)
+		return pnp_calls.EvtDeviceSelfManagedIoRestart(self);
+	return STATUS_SUCCESS;
+}
+
+void Device::power_down(WDF_POWER_DEVICE_STATE to)
+{
+	const WDF_PNPPOWER_EVENT_CALLBACKS &pnp_calls = init.pnp;
+	WDFDEVICE self = handle_of(*this);
+
+	if (pnp_calls.EvtDeviceD0ExitPreInterruptsDisabled)
+		pnp_calls.EvtDeviceD0ExitPreInterruptsDisabled(self, to);
+	if (pnp_calls.EvtDeviceD0Exit)
+		pnp_calls.EvtDeviceD0Exit(self, to);
+}
+
+NTSTATUS Device::make_node()
+{
+	if (names.empty()) {
+		Name *name = static_cast<Name *>(shim_kzalloc(sizeof(*name), SHIM_GFP_KERNEL));
+
+		if (!name)
+			return STATUS_INSUFFICIENT_RESOURCES;
+		new (Placement{name}) Name;
+		shim_scnprintf(name->text, sizeof(name->text), "%s%u", driver_name(*driver), number);
+		names.push_back(*name);
+	}
+	int err = shim_kmdf_node_create(name(), this, &minor, &node);
+
+	if (!err)
+		return STATUS_SUCCESS;
+	node = nullptr;
+	return err == -SHIM_EEXIST ? STATUS_OBJECT_NAME_COLLISION : STATUS_INSUFFICIENT_RESOURCES;
+}
+
+int Device::start()
+{
+	NTSTATUS status = power_up(true);
+
+	if (NT_SUCCESS(status))
+		status = make_node();
+	if (NT_SUCCESS(status))
+		return 0;
+	shim_pr_warn("%s: device %u does not start: status 0x%08x", driver_name(*driver), number,
+		     static_cast<u32>(status));
+	return -errno_of(status);
+}
+
+void Device::suspend()
+{
+	{
+		SpinGuard guard(core.lock);
+
+		if (pnp != Pnp::Started || init.control)
+			return;
+	}
+	if (init.pnp.EvtDeviceSelfManagedIoSuspend)
+		init.pnp.EvtDeviceSelfManagedIoSuspend(handle_of(*this));
+	each_queue([](Queue &queue) {
+		if (queue.power_managed)
+			queue.power_stop(WdfRequestStopActionSuspend);
+	});
+	power_down(WdfPowerDeviceD3);
+	SpinGuard guard(core.lock);
+
+	pnp = Pnp::LowPower;
+}
+
+void Device::resume()
+{
+	{
+		SpinGuard guard(core.lock);
+
+		if (pnp != Pnp::LowPower)
+			return;
+	}
+	NTSTATUS status = power_up(false);
+
+	if (!NT_SUCCESS(status)) {
+		shim_pr_warn("%s: %s does not resume, and is removed: status 0x%08x", driver_name(*driver), name(),
+			     static_cast<u32>(status));
+		retire();
+	}
+}
+
+// Nobody opens it any more, what is under way ends.
+void Device::retire()
+{
+	Pnp before;
+	::device *old = node;
+	{
+		SpinGuard guard(core.lock);
+
+		before = pnp;
+		if (pnp == Pnp::Removing || pnp == Pnp::Removed)
+			return;
+		pnp = Pnp::Removing;
+	}
+	if (old)
+		shim_kmdf_node_destroy(minor, old);
+	node = nullptr;
+	if (before == Pnp::Started && init.pnp.EvtDeviceSelfManagedIoSuspend)
+		init.pnp.EvtDeviceSelfManagedIoSuspend(handle_of(*this));
+	each_queue([](Queue &queue) {
+		queue.begin_purge();
+		if (queue.power_managed)
+			queue.power_stop(WdfRequestStopActionPurge);
+	});
+	if (before == Pnp::Started)
+		power_down(WdfPowerDeviceD3Final);
+	if (before != Pnp::Adding || !init.control) {
+		if (init.pnp.EvtDeviceSelfManagedIoFlush)
+			init.pnp.EvtDeviceSelfManagedIoFlush(handle_of(*this));
+		if (init.pnp.EvtDeviceReleaseHardware)
+			init.pnp.EvtDeviceReleaseHardware(handle_of(*this), nullptr);
+		if (init.pnp.EvtDeviceSelfManagedIoCleanup)
+			init.pnp.EvtDeviceSelfManagedIoCleanup(handle_of(*this));
+	}
+	SpinGuard guard(core.lock);
+
+	pnp = Pnp::Removed;
+}
+
+void Device::drain()
+{
+	drained.wait([this] {
+		SpinGuard guard(core.lock);
+
+		return !requests;
+	});
+}
+
+// ---- requests
+
+// OWNERSHIP: its creation's reference is the one that finish() takes.
+void Device::submit(Request &request)
+{
+	bool refused;
+	{
+		SpinGuard guard(core.lock);
+
+		request.id = core.next_id++;
+		requests++;
+		if (request.file) {
+			request.file->requests.push_back(request);
+			request.file->pending++;
+		}
+		refused = !working_locked();
+		if (refused)
+			refused = request.state.take(State::Owned, State::Done);
+	}
+	if (refused)
+		return finish(Ref<Request>::adopt(&request), STATUS_INVALID_DEVICE_STATE, 0);
+	if (init.in_caller_context) {
+		CallbackGuard check("EvtIoInCallerContext", this);
+
+		init.in_caller_context(handle_of(*this), static_cast<WDFREQUEST>(request.handle()));
+		return;
+	}
+	NTSTATUS status = enqueue(request);
+
+	if (NT_SUCCESS(status))
+		return;
+	{
+		SpinGuard guard(core.lock);
+
+		if (!request.state.take(State::Owned, State::Done))
+			return; // cannot be: nobody else has its handle
+	}
+	finish(Ref<Request>::adopt(&request), status, 0);
+}
+
+NTSTATUS Device::enqueue(Request &request)
+{
+	Ref<Queue> queue;
+	{
+		SpinGuard guard(core.lock);
+		u32 type = static_cast<u32>(request.kind);
+		Queue *to = type < sizeof(by_type) / sizeof(by_type[0]) && by_type[type] ? by_type[type] :
+											   default_queue;
+
+		if (!to)
+			return STATUS_INVALID_DEVICE_REQUEST;
+		if (!to->accepts || to->deleting)
+			return STATUS_INVALID_DEVICE_STATE;
+		if (request.canceled)
+			return STATUS_CANCELLED;
+		if (!request.state.take(State::Owned, State::Queued))
+			return STATUS_INVALID_DEVICE_REQUEST;
+		queue = Ref<Queue>::retain(to);
+		to->put_in_locked(request, false);
+	}
+	queue->dispatch(Enter::Event);
+	return STATUS_SUCCESS;
+}
+
+void Device::left(Request &)
+{
+	SpinGuard guard(core.lock);
+
+	requests--;
+	if (!requests && drained.active())
+		drained.wake_all();
+}
+
+} // namespace kmdf

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Drivers, devices, and the files that programs have open on them.
+#pragma once
+
+#include "queue.hpp"
+#include "kmdf_glue.h"
+
+namespace kmdf {
+
+struct TypeQueue {
+	WDF_REQUEST_TYPE type;
+	Queue *queue;
+};
+
+struct Name {
+	ListNode node;
+	char text[KMDF_NAME_SIZE];
+};
+
+struct Interface {
+	ListNode node;
+	GUID guid;
+	char reference[KMDF_NAME_SIZE];
+};
+
+const char *driver_name(const Driver &driver);
+
+} // namespace kmdf
+
+// What EvtDriverDeviceAdd fills in until WdfDeviceCreate() takes it.
+struct WDFDEVICE_INIT {
+	kmdf::Driver *driver;
+	bool control;
+	bool exclusive;
+	WDF_DEVICE_IO_TYPE io_type;
+	WDF_PNPPOWER_EVENT_CALLBACKS pnp;
+	WDF_FILEOBJECT_CONFIG file;
+	WDF_OBJECT_ATTRIBUTES file_attributes;
+	WDF_OBJECT_ATTRIBUTES request_attributes;
+	bool has_file_attributes;
+	bool has_request_attributes;
+	PFN_WDF_IO_IN_CALLER_CONTEXT in_caller_context;
+	PFN_WDF_DEVICE_SHUTDOWN_NOTIFICATION shutdown;
+	char name[KMDF_NAME_SIZE];
+	kmdf::Device **made; // where WdfDeviceCreate() says so; null: nobody asks
+};
+
+namespace kmdf {
+
+enum class Pnp : u8 { Adding, Started, LowPower, Removing, Removed };
+
+class Device final : public Object {
+      public:
+	static constexpr Type kType = Type::Device;
+
+	Device(Driver *driver, const WDFDEVICE_INIT &init);
+	void dispose() override;
+	void release_parts() override;
+
+	const WDFDEVICE_INIT init;
+	u64 id = 0;
+	u32 number = 0; // of the driver's
+	bool passive = false;
+	WDF_SYNCHRONIZATION_SCOPE scope = WdfSynchronizationScopeNone;
+	PresentationLock presentation;
+	Target *target = nullptr; // the local default one; a child
+	ListNode driver_node KEXTBRIDGE_GUARDED_BY(core_lock());
+
+	Pnp pnp KEXTBRIDGE_GUARDED_BY(core_lock()) = Pnp::Adding;
+	Queue *default_queue KEXTBRIDGE_GUARDED_BY(core_lock()) = nullptr;
+	Queue *by_type[16] KEXTBRIDGE_GUARDED_BY(core_lock()) = {}; // by WDF_REQUEST_TYPE
+	u32 opens KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;
+	u32 requests KEXTBRIDGE_GUARDED_BY(core_lock()) = 0; // that are not finished
+	WaitQueue drained;
+
+	// Before it is started, then read only.
+	List<Name, &Name::node> names;
+	List<Interface, &Interface::node> interfaces;
+	::device *node = nullptr;
+	u32 minor = 0;
+
+	int start() KEXTBRIDGE_EXCLUDES(core_lock());
+	void suspend() KEXTBRIDGE_EXCLUDES(core_lock());
+	void resume() KEXTBRIDGE_EXCLUDES(core_lock());
+	void retire() KEXTBRIDGE_EXCLUDES(core_lock()); // removal
+
+	const char *name() { return names.empty() ? "" : names.front()->text; }
+	bool working_locked() const KEXTBRIDGE_REQUIRES(core_lock())
+	{
+		return pnp == Pnp::Started || pnp == Pnp::LowPower;
+	}
+
+	// The request's way in: EvtIoInCallerContext, or a queue. Refused ones are completed.
+	void submit(Request &request) KEXTBRIDGE_EXCLUDES(core_lock());
+	// Success, or why the driver still has it.
+	NTSTATUS enqueue(Request &request) KEXTBRIDGE_EXCLUDES(core_lock());
+	// The last thing of a request.
+	void left(Request &request) KEXTBRIDGE_EXCLUDES(core_lock());
+	void forget_queue(Queue &queue) KEXTBRIDGE_EXCLUDES(core_lock());
+	// Until no request is left.
+	void drain() KEXTBRIDGE_EXCLUDES(core_lock());
+
+      private:
+	template <typename F> void each_queue(F function) KEXTBRIDGE_EXCLUDES(core_lock());
+	NTSTATUS power_up(bool first) KEXTBRIDGE_EXCLUDES(core_lock());
+	void power_down(WDF_POWER_DEVICE_STATE to) KEXTBRIDGE_EXCLUDES(core_lock());
+	NTSTATUS make_node() KEXTBRIDGE_EXCLUDES(core_lock());
+};
+
+// The name of the structure is that of a variable, too.
+using Glue = struct kmdf_driver_glue;
+
+class Driver final : public Object {
+	u32 objects_ = 0; // atomic; all of its objects whose EvtDestroy is not over
+
+      public:
+	static constexpr Type kType = Type::Driver;
+
+	explicit Driver(Glue *glue) : Object(Type::Driver, nullptr), glue(glue)
+	{
+		deletable = false;
+		devices.init();
+	}
+
+	Glue *const glue;
+	unsigned long text = 0; // its module's
+	unsigned long text_size = 0;
+	WDF_DRIVER_CONFIG config = {};
+	bool passive = false;
+	WDF_SYNCHRONIZATION_SCOPE scope = WdfSynchronizationScopeNone;
+	u32 made KEXTBRIDGE_GUARDED_BY(core_lock()) = 0; // devices, ever
+	ListNode node KEXTBRIDGE_GUARDED_BY(core_lock());
+	List<Device, &Device::driver_node> devices KEXTBRIDGE_GUARDED_BY(core_lock());
+
+	void object_made() { __atomic_add_fetch(&objects_, 1, __ATOMIC_RELAXED); }
+	void object_gone();
+	u32 objects() const { return __atomic_load_n(&objects_, __ATOMIC_ACQUIRE); }
+};
+
+class File final : public Object {
+      public:
+	static constexpr Type kType = Type::File;
+
+	File(Driver *driver, Device *device);
+	void release_parts() override { device = Ref<Device>(); }
+
+	Ref<Device> device;
+	List<Request, &Request::file_node> requests KEXTBRIDGE_GUARDED_BY(core_lock());
+	u32 pending KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;
+	int pid = 0;                                             // who has opened it
+	bool closing KEXTBRIDGE_GUARDED_BY(core_lock()) = false; // EvtFileCleanup is over
+	bool over KEXTBRIDGE_GUARDED_BY(core_lock()) = false;    // EvtFileClose is, or is about to be
+	NTSTATUS last_status KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;
+	u64 last_information KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;
+
+	// Once.
+	bool end_is_due_locked() KEXTBRIDGE_REQUIRES(core_lock())
+	{
+		if (!closing || over || !requests.empty())
+			return false;
+		over = true;
+		return true;
+	}
+	// Its last request is done and it is closed: EvtFileClose, and it goes.
+	static void end(Ref<File> file) KEXTBRIDGE_EXCLUDES(core_lock());
+
+      private:
+	Work end_work;
+	static void end_function(void *file);
+	void close() KEXTBRIDGE_EXCLUDES(core_lock());
+};
+
+} // namespace kmdf

@@ -1,0 +1,581 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Queues: what is in them, and the dispatcher. The calls of drivers are in queue_api.cpp.
+#include "queue.hpp"
+
+#include "core.hpp"
+#include "shim/enforce.h"
+
+namespace kmdf {
+
+constexpr u32 kTurns = 64;   // of the loop, before a worker goes on: whoever began has a life of its own
+constexpr u32 kMaxDepth = 4; // callbacks of one thread inside each other
+
+static constinit lock_class_key idle_key = {};
+static constinit lock_class_key work_key = {};
+
+Queue::Queue(Driver *driver, Device *device, const WDF_IO_QUEUE_CONFIG &config)
+	: Object(Type::Queue, driver), device(device), config(config)
+{
+	passive_dispose = true;
+	passive_release = true;
+	queued.init();
+	cancelled.init();
+	canceled_on_queue.init();
+	owned.init();
+	idle.init("kmdf_queue", &idle_key);
+	work.init(work_function, this, "kmdf_queue", &work_key);
+}
+
+void Queue::release_parts()
+{
+	own_lock.destroy();
+}
+
+// ---- what is in it
+
+void Queue::put_in_locked(Request &request, bool at_head)
+{
+	request.queue = this;
+	request.from_queue = true;
+	if (queued.empty() && ready)
+		ready_due = true;
+	if (at_head)
+		queued.push_front(request);
+	else
+		queued.push_back(request);
+	queued_count++;
+}
+
+bool Queue::cancel_queued_locked(Request &request)
+{
+	unqueue_locked(request);
+	if (!request.presented || !config.EvtIoCanceledOnQueue || !request.state.take(State::Queued, State::Owned))
+		return false;
+	own_locked(request);
+	request.get(); // OWNERSHIP: the list's, until the callback has returned
+	canceled_on_queue.push_back(request);
+	return true;
+}
+
+void Queue::unqueue_locked(Request &request)
+{
+	request.queue_node.unlink();
+	queued_count--;
+	if (idle.active())
+		idle.wake_all();
+}
+
+void Queue::own_locked(Request &request)
+{
+	request.presented = true;
+	request.owned_ns = shim_ktime_get_ns();
+	request.ack = StopAck::None;
+	request.stop_told = false;
+	owned.push_back(request);
+	owned_count++;
+}
+
+void Queue::leave_owned_locked(Request &request)
+{
+	request.owned_node.unlink();
+	owned_count--;
+	if (idle.active())
+		idle.wake_all();
+}
+
+void Queue::present_locked(Request &request)
+{
+	unqueue_locked(request);
+	// What is in `queued` is Queued: nobody else has taken it.
+	if (request.state.take(State::Queued, State::Owned))
+		own_locked(request);
+}
+
+bool Queue::drained_locked() const
+{
+	return !queued_count && !owned_count;
+}
+
+bool Queue::may_present_locked() const
+{
+	if (!dispatches || power != Power::On || queued_count == 0)
+		return false;
+	switch (config.DispatchType) {
+	case WdfIoQueueDispatchSequential:
+		return owned_count == 0;
+	case WdfIoQueueDispatchParallel:
+		return owned_count < config.Settings.Parallel.NumberOfPresentedRequests;
+	default:
+		return false;
+	}
+}
+
+WDF_IO_QUEUE_STATE Queue::bits_locked() const
+{
+	u32 bits = 0;
+
+	if (accepts)
+		bits |= WdfIoQueueAcceptRequests;
+	if (dispatches)
+		bits |= WdfIoQueueDispatchRequests;
+	if (!queued_count)
+		bits |= WdfIoQueueNoRequests;
+	if (!owned_count)
+		bits |= WdfIoQueueDriverNoRequests;
+	if (power != Power::On)
+		bits |= WdfIoQueuePnpHeld;
+	return static_cast<WDF_IO_QUEUE_STATE>(bits);
+}
+
+// ---- the dispatcher
+
+// With a reference that the work drops.
+void Queue::defer_locked()
+{
+	if (work.queue(core.dispatcher))
+		get();
+}
+
+void Queue::hand_over_locked()
+{
+	if (!inside)
+		defer_locked();
+}
+
+void Queue::work_function(void *queue)
+{
+	Ref<Queue> self = Ref<Queue>::adopt(static_cast<Queue *>(queue));
+
+	self->enter(Enter::Event, true);
+}
+
+bool Queue::cancel_due_locked() const
+{
+	return power != Power::Notifying && (!cancelled.empty() || !canceled_on_queue.empty());
+}
+
+bool Queue::something_due_locked() const
+{
+	return cancel_due_locked() || ready_due || may_present_locked() || (stopped.function && !owned_count) ||
+	       (purged.function && drained_locked());
+}
+
+void Queue::dispatch(Enter enter_as)
+{
+	enter(enter_as, false);
+}
+
+void Queue::enter(Enter enter_as, bool on_worker)
+{
+	bool atomic = at_dispatch();
+	bool mine = synchronized && synchronized->mine();
+	{
+		SpinGuard guard(core.lock);
+
+		if (!something_due_locked())
+			return;
+		if (inside) {
+			bool prompt = enter_as == Enter::Event ||
+				      (read_once(kmdf_params.prompt_cancel) && cancel_due_locked());
+
+			// Who is inside looks again before it leaves.
+			if (synchronized || !prompt || in_callback_locked(*this))
+				return;
+		}
+		if (mine || (passive && !on_worker) || (passive && atomic) || frame_depth_locked() >= kMaxDepth) {
+			defer_locked();
+			return;
+		}
+		inside++;
+	}
+	if (synchronized)
+		synchronized->lock();
+	for (u32 turns = 0; turn(turns); turns++)
+		continue;
+	if (synchronized)
+		synchronized->unlock();
+}
+
+// One callback. False: this thread has left, since there is nothing more to do, or since a worker does it.
+bool Queue::turn(u32 turns)
+{
+	Frame frame;
+	Request *request = nullptr;
+	PFN_WDF_IO_QUEUE_STATE state_callback = nullptr;
+	WDFCONTEXT context = nullptr;
+	PFN_WDF_REQUEST_CANCEL on_cancel = nullptr;
+	bool of_stop = false;
+	{
+		SpinGuard guard(core.lock);
+
+		if (turns >= kTurns && something_due_locked()) {
+			inside--;
+			defer_locked();
+			return false;
+		}
+		if (cancel_due_locked() && !cancelled.empty()) {
+			request = cancelled.front();
+			request->queue_node.unlink();
+			if (request->state.take(State::Cancelled, State::Called) || request->early) {
+				on_cancel = request->on_cancel;
+				request->on_cancel = nullptr;
+				request->called = true;
+			}
+			push_frame_locked(frame, Call::Cancel, this, request);
+		} else if (cancel_due_locked()) {
+			request = canceled_on_queue.front();
+			request->queue_node.unlink();
+			push_frame_locked(frame, Call::CanceledOnQueue, this, request);
+		} else if (stopped.function && !owned_count && inside == 1) {
+			state_callback = stopped.function;
+			context = stopped.context;
+			purging &= !stopped.purges;
+			stopped = {};
+			of_stop = true;
+			push_frame_locked(frame, Call::QueueState, this, nullptr);
+		} else if (purged.function && drained_locked() && inside == 1) {
+			state_callback = purged.function;
+			context = purged.context;
+			purging &= !purged.purges;
+			purged = {};
+			push_frame_locked(frame, Call::QueueState, this, nullptr);
+		} else if (ready_due) {
+			ready_due = false;
+			state_callback = ready;
+			context = ready_context;
+			push_frame_locked(frame, Call::QueueState, this, nullptr);
+		} else if (may_present_locked()) {
+			request = queued.front();
+			present_locked(*request);
+			push_frame_locked(frame, Call::Io, this, request);
+		} else {
+			inside--;
+			if (idle.active())
+				idle.wake_all();
+			return false;
+		}
+	}
+	switch (frame.call) {
+	case Call::Cancel:
+		if (on_cancel) {
+			CallbackGuard check("EvtRequestCancel", this);
+
+			on_cancel(static_cast<WDFREQUEST>(request->handle()));
+		}
+		break;
+	case Call::CanceledOnQueue: {
+		CallbackGuard check("EvtIoCanceledOnQueue", this);
+
+		config.EvtIoCanceledOnQueue(static_cast<WDFQUEUE>(handle()),
+					    static_cast<WDFREQUEST>(request->handle()));
+		break;
+	}
+	case Call::QueueState:
+		if (state_callback) {
+			if (of_stop && synchronized)
+				synchronized->unlock();
+			{
+				CallbackGuard check("EvtIoQueueState", this);
+
+				state_callback(static_cast<WDFQUEUE>(handle()), context);
+			}
+			if (of_stop && synchronized)
+				synchronized->lock();
+		}
+		break;
+	default:
+		present(*request);
+		break;
+	}
+	{
+		SpinGuard guard(core.lock);
+
+		pop_frame_locked(frame);
+	}
+	if (frame.call == Call::Cancel || frame.call == Call::CanceledOnQueue)
+		request->put(); // the list's
+	return true;
+}
+
+// Zero bytes to read or to write are none of the driver's business, unless it wants them.
+bool Queue::trivial(const Request &request) const
+{
+	if (config.AllowZeroLengthRequests)
+		return false;
+	return (request.kind == WdfRequestTypeRead && !request.out_length) ||
+	       (request.kind == WdfRequestTypeWrite && !request.in_length);
+}
+
+void Queue::end_presented(Request &request, NTSTATUS result)
+{
+	{
+		SpinGuard guard(core.lock);
+
+		if (!request.state.take(State::Owned, State::Done))
+			return; // cannot be: the driver does not have its handle
+	}
+	finish(Ref<Request>::adopt(&request), result, 0);
+}
+
+void Queue::present(Request &request)
+{
+	WDFQUEUE queue = static_cast<WDFQUEUE>(handle());
+	WDFREQUEST r = static_cast<WDFREQUEST>(request.handle());
+	CallbackGuard check("EvtIo", this);
+
+	if (trivial(request))
+		return end_presented(request, STATUS_SUCCESS);
+	switch (request.kind) {
+	case WdfRequestTypeRead:
+		if (config.EvtIoRead)
+			return config.EvtIoRead(queue, r, request.out_length);
+		break;
+	case WdfRequestTypeWrite:
+		if (config.EvtIoWrite)
+			return config.EvtIoWrite(queue, r, request.in_length);
+		break;
+	case WdfRequestTypeDeviceControl:
+		if (config.EvtIoDeviceControl)
+			return config.EvtIoDeviceControl(queue, r, request.out_length, request.in_length, request.code);
+		break;
+	case WdfRequestTypeDeviceControlInternal:
+		if (config.EvtIoInternalDeviceControl)
+			return config.EvtIoInternalDeviceControl(queue, r, request.out_length, request.in_length,
+								 request.code);
+		break;
+	default:
+		break;
+	}
+	if (config.EvtIoDefault)
+		return config.EvtIoDefault(queue, r);
+	end_presented(request, STATUS_INVALID_DEVICE_REQUEST);
+}
+
+// ---- purge, power, the end
+
+void Queue::cancel_all()
+{
+	u32 budget;
+	{
+		SpinGuard guard(core.lock);
+
+		// What comes meanwhile is not part of it.
+		budget = queued_count;
+		for (Request *request = owned.front(); request; request = owned.next(*request)) {
+			if (request->state.is(State::Owned))
+				request->canceled = true;
+			else if (request->state.take(State::Cancelable, State::Cancelled)) {
+				request->canceled = true;
+				request->canceled_ns = shim_ktime_get_ns();
+				request->get();
+				cancelled.push_back(*request);
+			}
+		}
+	}
+	for (; budget; budget--) {
+		Ref<Request> request;
+		{
+			SpinGuard guard(core.lock);
+
+			request = Ref<Request>::retain(queued.front());
+		}
+		if (!request)
+			break;
+		cancel_request(*request);
+	}
+	dispatch(Enter::Event);
+}
+
+SpinLock &the_lock()
+{
+	return core.lock;
+}
+
+void Queue::report_keeper(const char *what, u32 waited_ms)
+{
+	Ref<Request> oldest;
+	{
+		SpinGuard guard(core.lock);
+
+		oldest = Ref<Request>::retain(owned.front());
+	}
+	report(Rule::PowerTimeout, oldest ? static_cast<Object *>(oldest.get()) : this,
+	       "keeps its queue from %s for %u ms", what, waited_ms);
+}
+
+void Queue::begin_purge()
+{
+	{
+		SpinGuard guard(core.lock);
+
+		accepts = false;
+		purging = true;
+	}
+	cancel_all();
+}
+
+void Queue::purge_and_wait()
+{
+	begin_purge();
+	wait_for([this]() KEXTBRIDGE_REQUIRES(core.lock) { return drained_locked() && cancelled.empty() && !inside; },
+		 "ending");
+}
+
+void Queue::dispose()
+{
+	purge_and_wait();
+	device->forget_queue(*this);
+}
+
+// EvtIoStop of each request that is the driver's and not cancelled, then wait for those that it has not answered for.
+void Queue::power_stop(u32 action)
+{
+	{
+		SpinGuard guard(core.lock);
+
+		power = Power::Notifying;
+	}
+	wait_for([this]() KEXTBRIDGE_REQUIRES(core.lock) { return !inside; }, "leaving D0");
+	{
+		SpinGuard guard(core.lock);
+
+		inside++; // whoever comes leaves it to this thread
+		for (Request *request = owned.front(); request; request = owned.next(*request))
+			request->stop_told = false;
+	}
+	if (config.EvtIoStop) {
+		if (synchronized)
+			synchronized->lock();
+		while (stop_one(action))
+			continue;
+		if (synchronized)
+			synchronized->unlock();
+	}
+	{
+		SpinGuard guard(core.lock);
+
+		inside--;
+		power = Power::Waiting;
+	}
+	dispatch(Enter::Event); // cancels that had to wait
+	wait_for([this]() KEXTBRIDGE_REQUIRES(core.lock) { return all_kept_locked(); }, "leaving D0");
+	{
+		SpinGuard guard(core.lock);
+
+		power = Power::Off;
+	}
+}
+
+bool Queue::all_kept_locked() const
+{
+	List<Request, &Request::owned_node> &requests = const_cast<Queue *>(this)->owned;
+
+	for (Request *request = requests.front(); request; request = requests.next(*request)) {
+		if (request->ack != StopAck::Keep)
+			return false;
+	}
+	return true;
+}
+
+bool Queue::stop_one(u32 action)
+{
+	Frame frame;
+	Ref<Request> request;
+	bool cancelable;
+	bool answered;
+	{
+		SpinGuard guard(core.lock);
+
+		for (Request *r = owned.front(); r && !request; r = owned.next(*r)) {
+			if (r->stop_told || r->canceled || !r->driver_has_locked())
+				continue;
+			request = Ref<Request>::retain(r);
+		}
+		if (!request)
+			return false;
+		request->stop_told = true;
+		request->ack = StopAck::None;
+		cancelable = request->state.is(State::Cancelable);
+		push_frame_locked(frame, Call::Stop, this, request.get());
+	}
+	{
+		CallbackGuard check("EvtIoStop", this);
+
+		config.EvtIoStop(static_cast<WDFQUEUE>(handle()), static_cast<WDFREQUEST>(request->handle()),
+				 action | (cancelable ? static_cast<u32>(WdfRequestStopRequestCancelable) : 0u));
+	}
+	bool give_back = false;
+	bool end = false;
+	{
+		SpinGuard guard(core.lock);
+
+		pop_frame_locked(frame);
+		answered = frame.acted || request->state.is(State::Done) || request->canceled;
+		if (request->ack == StopAck::Requeue) {
+			// Cancelled meanwhile, or on the way out: nobody presents it again.
+			if (request->canceled || purging) {
+				end = request->state.take(State::Owned, State::Done);
+			} else if (request->state.take(State::Owned, State::Queued)) {
+				give_back = true;
+				leave_owned_locked(*request);
+				put_in_locked(*request, true);
+			}
+		}
+	}
+	if (end)
+		finish(Ref<Request>::adopt(request.get()), STATUS_CANCELLED, 0);
+	else if (!answered && !give_back)
+		report(cancelable ? Rule::EvtIoStopCompleteOrStopAck : Rule::EvtIoStopCancel, request.get(),
+		       "EvtIoStop has neither completed nor acknowledged it");
+	return true;
+}
+
+void Queue::power_start()
+{
+	{
+		SpinGuard guard(core.lock);
+
+		inside++;
+	}
+	if (synchronized)
+		synchronized->lock();
+	for (;;) {
+		Frame frame;
+		Ref<Request> request;
+		{
+			SpinGuard guard(core.lock);
+
+			for (Request *r = owned.front(); r && !request; r = owned.next(*r)) {
+				if (r->ack != StopAck::Keep)
+					continue;
+				r->ack = StopAck::None;
+				r->stop_told = false;
+				if (!r->canceled)
+					request = Ref<Request>::retain(r);
+			}
+			if (!request)
+				break;
+			push_frame_locked(frame, Call::Resume, this, request.get());
+		}
+		if (config.EvtIoResume) {
+			CallbackGuard check("EvtIoResume", this);
+
+			config.EvtIoResume(static_cast<WDFQUEUE>(handle()), static_cast<WDFREQUEST>(request->handle()));
+		}
+		SpinGuard guard(core.lock);
+
+		pop_frame_locked(frame);
+	}
+	if (synchronized)
+		synchronized->unlock();
+	{
+		SpinGuard guard(core.lock);
+
+		inside--;
+		power = Power::On;
+		idle.wake_all();
+	}
+	dispatch(Enter::Event);
+}
+
+} // namespace kmdf

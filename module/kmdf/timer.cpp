@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Timers and work items: their callbacks, and the lock around them if they are serialized with their parent. Contracts:
+// wdftimer.h, wdfworkitem.h.
+#include "core.hpp"
+#include "shim/enforce.h"
+
+namespace kmdf {
+
+// The queue's or device's lock that a child's callbacks take; null: none. *incompatible: it is of the other level.
+static PresentationLock *serializing_lock(Object &parent, bool automatic, bool passive, bool *incompatible)
+{
+	PresentationLock *lock = nullptr;
+
+	*incompatible = false;
+	if (!automatic)
+		return nullptr;
+	if (parent.type == Type::Queue) {
+		lock = static_cast<Queue &>(parent).synchronized;
+	} else if (parent.type == Type::Device) {
+		Device &device = static_cast<Device &>(parent);
+
+		lock = device.scope == WdfSynchronizationScopeNone ? nullptr : &device.presentation;
+	}
+	*incompatible = lock && lock->passive() != passive;
+	return lock;
+}
+
+// Timers and work items belong to a device, or to what does.
+static bool below_device(Object &object)
+{
+	SpinGuard guard(core.lock);
+
+	for (Object *o = &object; o; o = o->parent) {
+		if (o->type == Type::Device)
+			return true;
+		if (o->type == Type::Request)
+			return static_cast<Request *>(o)->device;
+	}
+	return false;
+}
+
+static Ref<Object> parent_of(const WDF_OBJECT_ATTRIBUTES *attributes, const char *call, const void *caller,
+			     NTSTATUS *status)
+{
+	if (attributes && attributes->Size == sizeof(*attributes) && !attributes->ParentObject)
+		attributes = nullptr;
+	if (!attributes) {
+		*status = STATUS_WDF_PARENT_NOT_SPECIFIED;
+		return Ref<Object>();
+	}
+	Ref<Object> parent = find_parent(attributes, call, caller, status);
+
+	if (parent && !below_device(*parent)) {
+		*status = STATUS_INVALID_DEVICE_REQUEST;
+		return Ref<Object>();
+	}
+	return parent;
+}
+
+static constinit lock_class_key timer_lock_key = {};
+static constinit lock_class_key timer_key = {};
+static constinit lock_class_key timer_work_key = {};
+static constinit lock_class_key item_key = {};
+
+class Timer final : public Object {
+	timer_list timer_;
+	Work work_; // of a passive one
+	kextbridge::Racy<task_struct *> running_;
+
+	static void work_function(void *timer) { static_cast<Timer *>(timer)->call(); }
+
+      public:
+	static constexpr Type kType = Type::Timer;
+
+	Timer(Driver *driver, const WDF_TIMER_CONFIG &config, bool passive, PresentationLock *lock)
+		: Object(Type::Timer, driver), config(config), passive(passive), lock(lock)
+	{
+		passive_dispose = true;
+		guard.init("kmdf_timer", &timer_lock_key);
+		shim_timer_setup(&timer_, "WDFTIMER", &timer_key);
+		work_.init(work_function, this, "WDFTIMER", &timer_work_key);
+	}
+
+	const WDF_TIMER_CONFIG config;
+	const bool passive;
+	PresentationLock *const lock; // SAFETY: its parent's, who waits for it when it goes
+	SpinLock guard;
+	bool armed KEXTBRIDGE_GUARDED_BY(guard) = false; // or, periodic, goes on
+	bool dead KEXTBRIDGE_GUARDED_BY(guard) = false;
+
+	static Timer *from(timer_list *timer) { return kextbridge::container_of<&Timer::timer_>(timer); }
+	bool mine() const { return running_.load() == shim_current(); }
+
+	bool start(u64 delay_ns)
+	{
+		SpinGuard hold(guard);
+
+		if (dead)
+			return false;
+		bool was = armed;
+
+		armed = true;
+		shim_mod_timer(&timer_, delay_ns);
+		return was;
+	}
+
+	bool stop()
+	{
+		SpinGuard hold(guard);
+		bool was = armed;
+
+		armed = false;
+		shim_del_timer(&timer_);
+		return was;
+	}
+
+	// No callback runs any more.
+	void wait()
+	{
+		shim_del_timer_sync(&timer_);
+		if (passive)
+			work_.cancel();
+	}
+
+	void dispose() override
+	{
+		{
+			SpinGuard hold(guard);
+
+			dead = true;
+			armed = false;
+		}
+		wait();
+	}
+
+	// Softirq: due.
+	void fire()
+	{
+		{
+			SpinGuard hold(guard);
+
+			if (!armed)
+				return;
+			armed = config.Period;
+			if (armed)
+				shim_mod_timer(&timer_, config.Period * kNanosecondsPerMs);
+		}
+		if (passive)
+			work_.queue(core.driver_work);
+		else
+			call();
+	}
+
+	void call()
+	{
+		CallbackGuard check("EvtTimerFunc", this);
+
+		if (lock)
+			lock->lock();
+		running_.store(shim_current());
+		config.EvtTimerFunc(static_cast<WDFTIMER>(handle()));
+		running_.store(nullptr);
+		if (lock)
+			lock->unlock();
+	}
+};
+
+class WorkItem final : public Object {
+	Work work_;
+	kextbridge::Racy<task_struct *> running_;
+
+	static void work_function(void *item) { static_cast<WorkItem *>(item)->call(); }
+
+      public:
+	static constexpr Type kType = Type::WorkItem;
+
+	WorkItem(Driver *driver, PFN_WDF_WORKITEM function, PresentationLock *lock)
+		: Object(Type::WorkItem, driver), function(function), lock(lock)
+	{
+		passive_dispose = true;
+		work_.init(work_function, this, "WDFWORKITEM", &item_key);
+	}
+
+	const PFN_WDF_WORKITEM function;
+	PresentationLock *const lock;
+
+	bool mine() const { return running_.load() == shim_current(); }
+	void enqueue() { work_.queue(core.driver_work); }
+	void flush() { work_.flush(); }
+	void dispose() override { work_.cancel(); }
+
+	void call()
+	{
+		CallbackGuard check("EvtWorkItem", this);
+
+		if (lock)
+			lock->lock();
+		running_.store(shim_current());
+		function(static_cast<WDFWORKITEM>(handle()));
+		running_.store(nullptr);
+		if (lock)
+			lock->unlock();
+	}
+};
+
+static WDFOBJECT parent_handle(Object &object)
+{
+	SpinGuard guard(core.lock);
+
+	return object.parent ? object.parent->handle() : nullptr;
+}
+
+} // namespace kmdf
+
+using namespace kmdf;
+
+extern "C" void kmdf_timer_c(struct timer_list *timer)
+{
+	Timer::from(timer)->fire();
+}
+
+extern "C" NTSTATUS WdfTimerCreate(PWDF_TIMER_CONFIG Config, PWDF_OBJECT_ATTRIBUTES Attributes, WDFTIMER *Timer)
+{
+	NTSTATUS status;
+	bool incompatible;
+	Ref<Object> parent = parent_of(Attributes, "WdfTimerCreate", __builtin_return_address(0), &status);
+
+	if (!Config || !Timer)
+		return STATUS_INVALID_PARAMETER;
+	if (Config->Size != sizeof(*Config))
+		return STATUS_INFO_LENGTH_MISMATCH;
+	if (!parent)
+		return status;
+	if (!Config->EvtTimerFunc || Config->Period > MAXLONG)
+		return STATUS_INVALID_PARAMETER;
+	bool passive = Attributes->ExecutionLevel == WdfExecutionLevelPassive;
+
+	if (passive && Config->Period)
+		return STATUS_NOT_SUPPORTED;
+	PresentationLock *lock = serializing_lock(*parent, Config->AutomaticSerialization, passive, &incompatible);
+
+	if (incompatible)
+		return STATUS_WDF_INCOMPATIBLE_EXECUTION_LEVEL;
+	return hand_out(make<kmdf::Timer>(Attributes, gfp_here(), driver_of(*parent), *Config, passive, lock), *parent,
+			Timer);
+}
+
+extern "C" BOOLEAN WdfTimerStart(WDFTIMER Timer, LONGLONG DueTime)
+{
+	Ref<kmdf::Timer> timer = find<kmdf::Timer>(Timer, "WdfTimerStart");
+
+	return timer && timer->start(relative_ns(DueTime));
+}
+
+extern "C" BOOLEAN WdfTimerStop(WDFTIMER Timer, BOOLEAN Wait)
+{
+	Ref<kmdf::Timer> timer = find<kmdf::Timer>(Timer, "WdfTimerStop");
+
+	if (!timer)
+		return FALSE;
+	if (Wait && timer->mine()) {
+		report(Rule::WaitOnSelf, timer.get(), "WdfTimerStop in its own callback would never return");
+		return FALSE;
+	}
+	if (Wait && at_dispatch()) {
+		report(Rule::KmdfIrql, timer.get(), "WdfTimerStop waits above PASSIVE_LEVEL");
+		Wait = FALSE;
+	}
+	bool was = timer->stop();
+
+	if (Wait)
+		timer->wait();
+	return was;
+}
+
+extern "C" WDFOBJECT WdfTimerGetParentObject(WDFTIMER Timer)
+{
+	Ref<kmdf::Timer> timer = find<kmdf::Timer>(Timer, "WdfTimerGetParentObject");
+
+	return timer ? parent_handle(*timer) : nullptr;
+}
+
+extern "C" NTSTATUS WdfWorkItemCreate(PWDF_WORKITEM_CONFIG Config, PWDF_OBJECT_ATTRIBUTES Attributes,
+				      WDFWORKITEM *WorkItem)
+{
+	NTSTATUS status;
+	bool incompatible;
+	Ref<Object> parent = parent_of(Attributes, "WdfWorkItemCreate", __builtin_return_address(0), &status);
+
+	if (!Config || !WorkItem)
+		return STATUS_INVALID_PARAMETER;
+	if (Config->Size != sizeof(*Config))
+		return STATUS_INFO_LENGTH_MISMATCH;
+	if (!parent)
+		return status;
+	if (!Config->EvtWorkItemFunc)
+		return STATUS_INVALID_PARAMETER;
+	PresentationLock *lock = serializing_lock(*parent, Config->AutomaticSerialization, true, &incompatible);
+
+	if (incompatible)
+		return STATUS_WDF_INCOMPATIBLE_EXECUTION_LEVEL;
+	return hand_out(make<kmdf::WorkItem>(Attributes, gfp_here(), driver_of(*parent), Config->EvtWorkItemFunc, lock),
+			*parent, WorkItem);
+}
+
+extern "C" VOID WdfWorkItemEnqueue(WDFWORKITEM WorkItem)
+{
+	if (Ref<kmdf::WorkItem> item = find<kmdf::WorkItem>(WorkItem, "WdfWorkItemEnqueue"))
+		item->enqueue();
+}
+
+extern "C" VOID WdfWorkItemFlush(WDFWORKITEM WorkItem)
+{
+	Ref<kmdf::WorkItem> item = find<kmdf::WorkItem>(WorkItem, "WdfWorkItemFlush");
+
+	if (!item)
+		return;
+	if (item->mine())
+		return report(Rule::WaitOnSelf, item.get(), "WdfWorkItemFlush in its own callback would never return");
+	if (at_dispatch())
+		return report(Rule::KmdfIrql, item.get(), "WdfWorkItemFlush above PASSIVE_LEVEL");
+	item->flush();
+}
+
+extern "C" WDFOBJECT WdfWorkItemGetParentObject(WDFWORKITEM WorkItem)
+{
+	Ref<kmdf::WorkItem> item = find<kmdf::WorkItem>(WorkItem, "WdfWorkItemGetParentObject");
+
+	return item ? parent_handle(*item) : nullptr;
+}

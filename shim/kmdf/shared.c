@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What kmdf.ko has of the shim that kextbridge.ko has too: Kbuild links no object into two modules. */
+#include "../log.c"
+
+#include "../alloc.c"
+#include "../cred.c"
+#include "../cxxabi.c"
+#include "../delay.c"
+#include "../file.c"
+#include "../kref.c"
+#include "../lockdep.c"
+#include "../module.c"
+#include "../mutex.c"
+#include "../param.c"
+#include "../sched.c"
+#include "../spinlock.c"
+#include "../time.c"
+#include "../uaccess.c"
+#include "../wait.c"
+#include "../work.c"
+#include "../xarray.c"
