@@ -25,23 +25,6 @@ struct Transfer {
 	u64 tag = 0;
 };
 
-// What is not given to the driver: out_data lies behind in_data unless the method is buffered.
-static int allocate_buffer(Request &request)
-{
-	bool shared = request.kind != WdfRequestTypeDeviceControl || (request.code & kMethodMask) == METHOD_BUFFERED;
-	size_t in = (request.in_length + 15) & ~static_cast<size_t>(15);
-	size_t longest = request.in_length > request.out_length ? request.in_length : request.out_length;
-	size_t size = shared ? longest : in + request.out_length;
-
-	// kvfree_rcu() takes two words of it.
-	request.buffer = static_cast<u8 *>(shim_kvzalloc(size < 16 ? 16 : size, SHIM_GFP_KERNEL_ACCOUNT));
-	if (!request.buffer)
-		return -SHIM_ENOMEM;
-	request.in_data = request.buffer;
-	request.out_data = shared ? request.buffer : request.buffer + in;
-	return 0;
-}
-
 // Null: *err says why.
 static Ref<Request> make_request(File &file, const Transfer &transfer, int *err)
 {
@@ -83,8 +66,10 @@ static Ref<Request> make_request(File &file, const Transfer &transfer, int *err)
 	request->pid = shim_current_tgid();
 	request->tid = shim_current_tid();
 	request->uid = shim_current_uid();
-	*err = allocate_buffer(*request);
-	return *err ? Ref<Request>() : static_cast<Ref<Request> &&>(request);
+	if (request->allocate_buffer(SHIM_GFP_KERNEL_ACCOUNT))
+		return request;
+	*err = -SHIM_ENOMEM;
+	return Ref<Request>();
 }
 
 // Presented, and waited for. 0: it is completed. -EINTR: the caller was killed, -EAGAIN: it would have had to wait.

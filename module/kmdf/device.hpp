@@ -49,6 +49,8 @@ namespace kmdf {
 
 enum class Pnp : u8 { Adding, Started, LowPower, Removing, Removed };
 
+class Target;
+
 class Device final : public Object {
       public:
 	static constexpr Type kType = Type::Device;

@@ -167,13 +167,6 @@ template <typename F> static void each_device(F function)
 	}
 }
 
-static bool same(const char *a, const char *b)
-{
-	while (*a && *a == *b)
-		a++, b++;
-	return *a == *b;
-}
-
 } // namespace kmdf
 
 using namespace kmdf;

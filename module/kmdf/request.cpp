@@ -22,6 +22,24 @@ void Request::release_parts()
 	if (buffer)
 		shim_kvfree_rcu(buffer);
 	file = Ref<File>();
+	free_sending(*this);
+}
+
+bool Request::allocate_buffer(unsigned int gfp)
+{
+	bool control = kind == WdfRequestTypeDeviceControl || kind == WdfRequestTypeDeviceControlInternal;
+	bool shared = !control || (code & 3) == METHOD_BUFFERED;
+	size_t in = (in_length + 15) & ~static_cast<size_t>(15);
+	size_t longest = in_length > out_length ? in_length : out_length;
+	size_t size = shared ? longest : in + out_length;
+
+	// kvfree_rcu() takes two words of it.
+	if (size < 16)
+		size = 16;
+	buffer = static_cast<u8 *>(at_dispatch() ? shim_kzalloc(size, gfp) : shim_kvzalloc(size, gfp));
+	in_data = buffer;
+	out_data = shared ? buffer : buffer + in;
+	return buffer;
 }
 
 // X: its EvtRequestCancel is due. The queue's list holds a reference until it has returned.

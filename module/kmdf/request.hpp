@@ -19,7 +19,7 @@
 namespace kmdf {
 
 class Memory;
-class Target;
+struct Sending;
 
 enum class State : u8 { Queued = 1, Owned, Cancelable, Cancelled, Called, Done }; // KMDF_REQUEST_*
 
@@ -92,10 +92,11 @@ class Request final : public Object {
 	Memory *in_memory KEXTBRIDGE_GUARDED_BY(core_lock()) = nullptr; // children, once the driver has asked for them
 	Memory *out_memory KEXTBRIDGE_GUARDED_BY(core_lock()) = nullptr;
 
-	// Sent to a target (target.cpp).
-	PFN_WDF_REQUEST_COMPLETION_ROUTINE on_completion = nullptr;
-	WDFCONTEXT completion_context = nullptr;
+	// What it is, or was, sent as (target.hpp). OWNERSHIP: its own, from the first time on.
+	Sending *sending = nullptr;
 
+	// Of the lengths that it has; out_data lies behind in_data unless the method is buffered. False: no memory.
+	bool allocate_buffer(unsigned int gfp);
 	// The most that it can be completed with.
 	u64 longest_information() const;
 

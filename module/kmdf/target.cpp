@@ -1,11 +1,363 @@
 // SPDX-License-Identifier: GPL-2.0-only
+// Requests that are sent, and come back. The calls about targets themselves are in target_api.cpp.
 #include "target.hpp"
 
 #include "core.hpp"
+#include "memory.hpp"
 #include "shim/enforce.h"
 
 namespace kmdf {
 
-void cancel_below(Request &) {}
+static constinit lock_class_key send_timer_key = {};
+static constinit lock_class_key back_key = {};
+static constinit lock_class_key target_key = {};
+
+Sending::Sending(Request *request) : request(request)
+{
+	shim_timer_setup(&timer, kmdf_send_timer_c, "kmdf_send", &send_timer_key);
+	back.init("kmdf_send", &back_key);
+}
+
+Target::Target(Driver *driver, Device *owner) : Object(Type::Target, driver), owner(owner)
+{
+	passive_dispose = true;
+	requests.init();
+	idle.init("kmdf_target", &target_key);
+}
+
+Sending *sending_of(Request &request)
+{
+	if (!request.sending) {
+		void *memory = shim_kzalloc(sizeof(Sending), gfp_here());
+
+		if (memory)
+			request.sending = new (Placement{memory}) Sending(&request);
+	}
+	return request.sending;
+}
+
+// Nobody sees it any more, and it is Idle: what was sent holds a reference to the request.
+void free_sending(Request &request)
+{
+	Sending *sending = request.sending;
+
+	if (!sending)
+		return;
+	sending->in.memory = Ref<Object>();
+	sending->out.memory = Ref<Object>();
+	shim_kvfree_rcu(sending);
+}
+
+// ---- the end
+
+// It is back: the driver has it again, or nobody if it was to be forgotten.
+static void come_back(Sending &sending) KEXTBRIDGE_EXCLUDES(core.lock)
+{
+	Request &request = *sending.request;
+	PFN_WDF_REQUEST_COMPLETION_ROUTINE routine = sending.on_completion;
+	WDFCONTEXT context = sending.context;
+	bool forget = sending.forget;
+	Ref<Target> target;
+	Ref<Request> lower;
+	Ref<Request> held = Ref<Request>::adopt(&request); // the send's
+	WDF_REQUEST_COMPLETION_PARAMS params;
+	bool end = false;
+
+	sending.on_completion = nullptr;
+	sending.context = nullptr;
+	WDF_REQUEST_COMPLETION_PARAMS_INIT(&params);
+	{
+		SpinGuard guard(core.lock);
+
+		if (sending.timed_out && sending.status == STATUS_CANCELLED)
+			sending.status = STATUS_IO_TIMEOUT;
+		request.result = sending.status;
+		params.Type = sending.kind;
+		params.IoStatus.Status = sending.status;
+		params.IoStatus.Information = sending.information;
+		target = static_cast<Ref<Target> &&>(sending.target);
+		lower = static_cast<Ref<Request> &&>(sending.lower);
+		sending.node.unlink();
+		request.sent = false;
+		if (forget)
+			end = request.state.take(State::Owned, State::Done);
+		if (!sending.state.take(SendState::Ending, SendState::Idle))
+			return; // cannot be: the last share is ours
+	}
+	if (target)
+		target->idle.wake_all();
+	if (end)
+		finish(Ref<Request>::adopt(&request), params.IoStatus.Status, params.IoStatus.Information);
+	else if (sending.waited_for)
+		sending.back.wake_all();
+	else if (routine && !forget) {
+		CallbackGuard check("completion routine", &request);
+
+		routine(static_cast<WDFREQUEST>(request.handle()), static_cast<WDFIOTARGET>(target->handle()), &params,
+			context);
+	}
+}
+
+static void drop_share(Sending &sending) KEXTBRIDGE_EXCLUDES(core.lock)
+{
+	bool last;
+	{
+		SpinGuard guard(core.lock);
+
+		last = --sending.shares == 0;
+	}
+	if (last)
+		come_back(sending);
+}
+
+// The lower request is completed. The timer's share goes with it, unless the timer runs and drops its own.
+void Sending::completed(Request &from)
+{
+	size_t bytes = from.information < from.out_length ? from.information : from.out_length;
+	bool is_error = static_cast<u32>(from.result) >> 30 == 3;
+
+	if (!is_error && bytes && out.data)
+		__builtin_memcpy(out.data, from.out_data, bytes);
+	{
+		SpinGuard guard(core.lock);
+
+		status = from.result;
+		information = from.information;
+		if (!state.take(SendState::Sent, SendState::Ending))
+			return; // cannot be: it completes once
+	}
+	if (shim_del_timer(&timer))
+		drop_share(*this);
+	drop_share(*this);
+}
+
+bool cancel_sending(Sending &sending, NTSTATUS waiting_status)
+{
+	Ref<Request> held = Ref<Request>::retain(sending.request);
+	Ref<Request> lower;
+	bool asked = false;
+	bool ended;
+	{
+		SpinGuard guard(core.lock);
+
+		ended = sending.state.take(SendState::Waiting, SendState::Ending);
+		if (ended) {
+			sending.status = waiting_status;
+			sending.information = 0;
+		} else if (sending.state.is(SendState::Sent)) {
+			lower = Ref<Request>::retain(sending.lower.get());
+			sending.shares++;
+		}
+	}
+	if (ended) {
+		if (shim_del_timer(&sending.timer))
+			drop_share(sending);
+		drop_share(sending);
+		return true;
+	}
+	if (!lower)
+		return false;
+	CancelOutcome outcome = cancel_request(*lower);
+
+	asked = outcome == CancelOutcome::Finished || outcome == CancelOutcome::Notified;
+	drop_share(sending);
+	return asked;
+}
+
+void cancel_below(Request &request)
+{
+	if (request.sending)
+		cancel_sending(*request.sending, STATUS_CANCELLED);
+}
+
+// Softirq: its timeout.
+static void send_timer(timer_list *timer)
+{
+	Sending &sending = *kextbridge::container_of<&Sending::timer>(timer);
+	{
+		SpinGuard guard(core.lock);
+
+		sending.timed_out = true;
+	}
+	cancel_sending(sending, STATUS_WDF_IO_TIMEOUT_NOT_SENT);
+	drop_share(sending); // the timer's own
+}
+
+// ---- the beginning
+
+// What the target's device gets. Null: no memory.
+static Ref<Request> make_lower(Device &device, Sending &sending)
+{
+	Ref<Request> lower =
+		make<Request>(device.init.has_request_attributes ? &device.init.request_attributes : nullptr,
+			      gfp_here(), device.driver);
+
+	if (!lower)
+		return lower;
+	lower->device = &device;
+	lower->incoming = true;
+	lower->client = &sending;
+	lower->kind = sending.kind;
+	lower->code = sending.code;
+	lower->offset = sending.offset;
+	lower->in_length = sending.in.size;
+	lower->out_length = sending.out.size;
+	lower->issued_ns = shim_ktime_get_ns();
+	if (!lower->allocate_buffer(gfp_here()))
+		return Ref<Request>();
+	if (sending.in.size)
+		__builtin_memcpy(lower->in_data, sending.in.data, sending.in.size);
+	return lower;
+}
+
+// To the device below. The share of its completion is used up, at once or later.
+static void pass_down(Request &lower, Device &to) KEXTBRIDGE_EXCLUDES(core.lock)
+{
+	lower.get(); // OWNERSHIP: the one that finish() takes
+	to.submit(lower);
+}
+
+NTSTATUS start_sending(Sending &sending, Target &target, u64 timeout_ns)
+{
+	Request &request = *sending.request;
+	Ref<Device> to;
+	Ref<Request> lower;
+	bool ignore_state = sending.ignore_target_state;
+	bool waits;
+	{
+		SpinGuard guard(core.lock);
+
+		to = Ref<Device>::retain(target.to.get());
+	}
+	if (!to)
+		return STATUS_INVALID_DEVICE_STATE;
+	lower = make_lower(*to, sending);
+	if (!lower)
+		return STATUS_INSUFFICIENT_RESOURCES;
+	{
+		SpinGuard guard(core.lock);
+		WDF_IO_TARGET_STATE state = target.state;
+
+		if (request.canceled)
+			return STATUS_CANCELLED;
+		if (state != WdfIoTargetStarted && state != WdfIoTargetStopped && !ignore_state)
+			return STATUS_INVALID_DEVICE_STATE;
+		waits = state == WdfIoTargetStopped && !ignore_state;
+		if (!sending.state.take(SendState::Idle, waits ? SendState::Waiting : SendState::Sent))
+			return STATUS_INVALID_DEVICE_REQUEST;
+		request.sent = true;
+		request.get(); // OWNERSHIP: the send's, dropped by come_back()
+		sending.shares = timeout_ns ? 2 : 1;
+		sending.timed_out = false;
+		sending.target = Ref<Target>::retain(&target);
+		sending.lower = Ref<Request>::retain(lower.get());
+		target.requests.push_back(sending);
+		// With the share that is its own: whoever ends the request takes both away, or leaves both.
+		if (timeout_ns)
+			shim_mod_timer(&sending.timer, timeout_ns);
+	}
+	if (!waits)
+		pass_down(*lower, *to);
+	return STATUS_SUCCESS;
+}
+
+void Target::start()
+{
+	for (;;) {
+		Sending *next = nullptr;
+		Ref<Request> held;
+		Ref<Request> lower;
+		Ref<Device> device;
+		{
+			SpinGuard guard(core.lock);
+
+			state = WdfIoTargetStarted;
+			for (Sending *s = requests.front(); s && !next; s = requests.next(*s)) {
+				if (s->state.take(SendState::Waiting, SendState::Sent))
+					next = s;
+			}
+			if (!next)
+				return;
+			held = Ref<Request>::retain(next->request);
+			lower = Ref<Request>::retain(next->lower.get());
+			device = Ref<Device>::retain(to.get());
+		}
+		pass_down(*lower, *device);
+	}
+}
+
+// Cancels what is there, each once.
+void Target::end_all(bool waiting, bool sent, NTSTATUS status)
+{
+	u32 budget = 0;
+	{
+		SpinGuard guard(core.lock);
+
+		for (Sending *s = requests.front(); s; s = requests.next(*s))
+			budget++;
+	}
+	for (; budget; budget--) {
+		Ref<Request> request;
+		{
+			SpinGuard guard(core.lock);
+			Sending *first = requests.front();
+
+			if (!first)
+				return;
+			first->node.unlink();
+			requests.push_back(*first);
+			if ((waiting && first->state.is(SendState::Waiting)) ||
+			    (sent && first->state.is(SendState::Sent)))
+				request = Ref<Request>::retain(first->request);
+		}
+		if (request)
+			cancel_sending(*request->sending, status);
+	}
+}
+
+void Target::wait()
+{
+	idle.wait([this] {
+		SpinGuard guard(core.lock);
+
+		for (Sending *s = requests.front(); s; s = requests.next(*s)) {
+			if (!s->state.is(SendState::Waiting))
+				return false;
+		}
+		return true;
+	});
+}
+
+void Target::close()
+{
+	Ref<Device> device;
+	{
+		SpinGuard guard(core.lock);
+
+		state = WdfIoTargetClosed;
+	}
+	end_all(true, true, STATUS_WDF_DEVICE_REMOVED_NOT_SENT);
+	wait();
+	{
+		SpinGuard guard(core.lock);
+
+		device = static_cast<Ref<Device> &&>(to);
+	}
+	// Its own device goes with it.
+	if (device && device.get() != owner)
+		shim_module_put(device->driver->glue->module);
+}
+
+void Target::dispose()
+{
+	close();
+}
+
+void Target::release_parts() {}
 
 } // namespace kmdf
+
+extern "C" void kmdf_send_timer_c(struct timer_list *timer)
+{
+	kmdf::send_timer(timer);
+}

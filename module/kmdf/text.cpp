@@ -5,6 +5,13 @@
 
 namespace kmdf {
 
+bool same(const char *a, const char *b)
+{
+	while (*a && *a == *b)
+		a++, b++;
+	return *a == *b;
+}
+
 bool narrow(char *to, size_t size, const UNICODE_STRING &from)
 {
 	size_t length = from.Length / sizeof(WCHAR);

@@ -11,4 +11,6 @@ bool narrow(char *to, size_t size, const UNICODE_STRING &from);
 // prefix and text, of ASCII, into a string that points to them; what does not fit is cut off.
 void widen(WCHAR *to, size_t room, const char *prefix, const char *text, UNICODE_STRING &string);
 
+bool same(const char *a, const char *b);
+
 } // namespace kmdf

@@ -77,7 +77,7 @@ class Timer final : public Object {
 	{
 		passive_dispose = true;
 		guard.init("kmdf_timer", &timer_lock_key);
-		shim_timer_setup(&timer_, "WDFTIMER", &timer_key);
+		shim_timer_setup(&timer_, kmdf_timer_c, "WDFTIMER", &timer_key);
 		work_.init(work_function, this, "WDFTIMER", &timer_work_key);
 	}
 

@@ -5,9 +5,10 @@
 #include "shim/kmdf.h"
 
 /* timer_setup() with the caller's lock class: the macro would give all timers of this file one class. */
-void shim_timer_setup(struct timer_list *timer, const char *name, struct lock_class_key *key)
+void shim_timer_setup(struct timer_list *timer, void (*function)(struct timer_list *timer), const char *name,
+		      struct lock_class_key *key)
 {
-	init_timer_key(timer, kmdf_timer_c, 0, name, key);
+	init_timer_key(timer, function, 0, name, key);
 }
 
 bool shim_mod_timer(struct timer_list *timer, u64 delay_ns)

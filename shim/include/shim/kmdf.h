@@ -46,8 +46,9 @@ __attribute__((format(printf, 3, 0))) size_t shim_vscnprintf(char *to, size_t si
 size_t shim_print_one(char *to, size_t size, const char *format, u64 value);
 __attribute__((format(printf, 1, 2))) void shim_panic(const char *format, ...);
 
-/* ---- timer.c: a timer runs kmdf_timer_c(timer) in softirq ---- */
-void shim_timer_setup(struct timer_list *timer, const char *name, struct lock_class_key *key);
+/* ---- timer.c: a timer runs kmdf_timer_c(timer) or kmdf_send_timer_c(timer) in softirq ---- */
+void shim_timer_setup(struct timer_list *timer, void (*function)(struct timer_list *timer), const char *name,
+		      struct lock_class_key *key);
 /* True: it was pending. */
 bool shim_mod_timer(struct timer_list *timer, u64 delay_ns);
 bool shim_del_timer(struct timer_list *timer);
@@ -87,6 +88,7 @@ void kmdf_core_exit_c(void);
 
 /* CONTEXT: softirq. */
 void kmdf_timer_c(struct timer_list *timer);
+void kmdf_send_timer_c(struct timer_list *timer);
 
 /* CONTEXT: process, may sleep. The files of /dev/kmdf/NAME. *data is file->private_data. */
 int kmdf_open_c(void *owner, struct file *file, void **data);
