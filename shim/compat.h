@@ -44,6 +44,17 @@ typedef struct device compat_devnode_device;
 #define COMPAT_CLASS_OWNER .owner = THIS_MODULE,
 #endif
 
+/* 6.3, 7d58fe731028 "iov_iter: Add a function to extract a page list from an iterator" */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+#define compat_extract_pages(iter, pages, size, count, offset) \
+	iov_iter_extract_pages(iter, pages, size, count, 0, offset)
+#define compat_extract_will_pin(iter) iov_iter_extract_will_pin(iter)
+#else
+/* With references instead of pins; as many as there are. */
+#define compat_extract_pages(iter, pages, size, count, offset) iov_iter_get_pages_alloc2(iter, pages, size, offset)
+#define compat_extract_will_pin(iter) false
+#endif
+
 static inline void compat_module_text(const struct module *module, unsigned long *start, unsigned long *size)
 {
 	/* 6.4, ac3b43283923 "module: replace module_layout with module_memory" */

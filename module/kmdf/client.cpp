@@ -4,6 +4,7 @@
 // A program's memory is copied in before a request is presented and out after it is completed, both by the thread that
 // asked: a driver never sees it, and a client that was killed leaves nothing behind that refers to it.
 #include "base/ioctl.hpp"
+#include "client.hpp"
 #include "core.hpp"
 #include "status.hpp"
 #include "shim/enforce.h"
@@ -15,18 +16,7 @@ using kextbridge::put_struct;
 
 constexpr u32 kMethodMask = 3;
 
-// What one call of a program is about.
-struct Transfer {
-	WDF_REQUEST_TYPE kind;
-	u32 code = 0;
-	size_t in_length = 0;
-	size_t out_length = 0;
-	s64 offset = 0;
-	u64 tag = 0;
-};
-
-// Null: *err says why.
-static Ref<Request> make_request(File &file, const Transfer &transfer, int *err)
+Ref<Request> make_request(File &file, const Transfer &transfer, int *err)
 {
 	Device &device = *file.device;
 	u32 limit = read_once(kmdf_params.max_buffer_bytes);
@@ -85,6 +75,9 @@ static int serve(Request &request, bool nonblock)
 	request.device->submit(request);
 	if (nonblock && !finished())
 		cancel_request(request); // if the driver has it, its end is waited for: it may have acted on it
+	// io_uring's own cancel is no fatal signal.
+	if (shim_current_is_io_worker() && request.done.wait_interruptible(finished))
+		cancel_request(request);
 	if (!request.done.wait_killable(finished)) {
 		SpinGuard guard(core.lock);
 
@@ -107,8 +100,7 @@ static bool is_nonblock(file *file)
 	return shim_file_flags(file) & SHIM_O_NONBLOCK;
 }
 
-// Bytes for the program, or -errno; *copy: how many of the buffer.
-static s64 outcome(const Request &request, size_t *copy)
+s64 outcome(const Request &request, size_t *copy)
 {
 	u64 most = request.information < request.out_length ? request.information : request.out_length;
 	// Warnings bring data, errors do not.
@@ -120,7 +112,7 @@ static s64 outcome(const Request &request, size_t *copy)
 	return is_error || !most ? -errno_of(request.result) : static_cast<s64>(most);
 }
 
-static s64 read_file(file *file, File &of, iov_iter *to, size_t bytes, s64 pos)
+static s64 read_file(kiocb *iocb, file *file, File &of, iov_iter *to, size_t bytes, s64 pos)
 {
 	u32 limit = read_once(kmdf_params.max_buffer_bytes);
 	Transfer transfer = {.kind = WdfRequestTypeRead, .out_length = bytes < limit ? bytes : limit, .offset = pos};
@@ -128,6 +120,8 @@ static s64 read_file(file *file, File &of, iov_iter *to, size_t bytes, s64 pos)
 	int err;
 	Ref<Request> request = make_request(of, transfer, &err);
 
+	if (!err && shim_kiocb_is_aio(iocb))
+		return submit_async(static_cast<Ref<Request> &&>(request), iocb, to);
 	if (!err)
 		err = serve(*request, is_nonblock(file));
 	if (err)
@@ -139,7 +133,7 @@ static s64 read_file(file *file, File &of, iov_iter *to, size_t bytes, s64 pos)
 	return result;
 }
 
-static s64 write_file(file *file, File &of, iov_iter *from, size_t bytes, s64 pos)
+static s64 write_file(kiocb *iocb, file *file, File &of, iov_iter *from, size_t bytes, s64 pos)
 {
 	Transfer transfer = {.kind = WdfRequestTypeWrite, .in_length = bytes, .offset = pos};
 	size_t copy;
@@ -148,6 +142,8 @@ static s64 write_file(file *file, File &of, iov_iter *from, size_t bytes, s64 po
 
 	if (!err && shim_copy_from_iter(request->in_data, bytes, from) != bytes)
 		err = -SHIM_EFAULT;
+	if (!err && shim_kiocb_is_aio(iocb))
+		return submit_async(static_cast<Ref<Request> &&>(request), iocb, nullptr);
 	if (!err)
 		err = serve(*request, is_nonblock(file));
 	return err ? err : outcome(*request, &copy);
@@ -473,14 +469,16 @@ extern "C" void kmdf_release_c(void *data)
 
 extern "C" void kmdf_flush_c(void *) {}
 
-extern "C" s64 kmdf_read_c(struct file *file, void *data, struct iov_iter *to, size_t bytes, s64 pos)
+extern "C" s64 kmdf_read_c(struct kiocb *iocb, struct file *file, void *data, struct iov_iter *to, size_t bytes,
+			   s64 pos)
 {
-	return read_file(file, *static_cast<File *>(data), to, bytes, pos);
+	return read_file(iocb, file, *static_cast<File *>(data), to, bytes, pos);
 }
 
-extern "C" s64 kmdf_write_c(struct file *file, void *data, struct iov_iter *from, size_t bytes, s64 pos)
+extern "C" s64 kmdf_write_c(struct kiocb *iocb, struct file *file, void *data, struct iov_iter *from, size_t bytes,
+			    s64 pos)
 {
-	return write_file(file, *static_cast<File *>(data), from, bytes, pos);
+	return write_file(iocb, file, *static_cast<File *>(data), from, bytes, pos);
 }
 
 extern "C" long kmdf_ioctl_c(struct file *file, void *data, unsigned int cmd, u64 arg)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The one C++ translation unit of kmdf.ko. In the order of a request's way.
 #include "client.cpp"
+#include "async.cpp"
 #include "device.cpp"
 #include "queue.cpp"
 #include "queue_api.cpp"

@@ -54,7 +54,7 @@ static int node_flush(struct file *file, fl_owner_t id)
 
 static ssize_t node_read(struct kiocb *iocb, struct iov_iter *to)
 {
-	s64 done = kmdf_read_c(iocb->ki_filp, iocb->ki_filp->private_data, to, iov_iter_count(to), iocb->ki_pos);
+	s64 done = kmdf_read_c(iocb, iocb->ki_filp, iocb->ki_filp->private_data, to, iov_iter_count(to), iocb->ki_pos);
 
 	if (done > 0)
 		iocb->ki_pos += done;
@@ -63,7 +63,8 @@ static ssize_t node_read(struct kiocb *iocb, struct iov_iter *to)
 
 static ssize_t node_write(struct kiocb *iocb, struct iov_iter *from)
 {
-	s64 done = kmdf_write_c(iocb->ki_filp, iocb->ki_filp->private_data, from, iov_iter_count(from), iocb->ki_pos);
+	s64 done = kmdf_write_c(iocb, iocb->ki_filp, iocb->ki_filp->private_data, from, iov_iter_count(from),
+				iocb->ki_pos);
 
 	if (done > 0)
 		iocb->ki_pos += done;

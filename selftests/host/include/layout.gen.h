@@ -69,6 +69,7 @@
 #define SHIM_EFAULT 14
 #define SHIM_EINTR 4
 #define SHIM_EINVAL 22
+#define SHIM_EIOCBQUEUED 529
 #define SHIM_EIO 5
 #define SHIM_EMSGSIZE 90
 #define SHIM_ENOBUFS 105

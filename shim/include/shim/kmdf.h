@@ -10,6 +10,8 @@
 
 struct device;
 struct iov_iter;
+struct kiocb;
+struct kmdf_pages;
 struct timer_list;
 
 #ifdef __cplusplus
@@ -62,6 +64,20 @@ void *shim_xa_erase_bh(struct xarray *xa, unsigned long index);
 size_t shim_copy_from_iter(void *to, size_t bytes, struct iov_iter *from) SHIM_SLEEPS;
 size_t shim_copy_to_iter(const void *from, size_t bytes, struct iov_iter *to) SHIM_SLEEPS;
 
+/* ---- aio.c: asynchronous clients ---- */
+/* It came by io_submit(). */
+bool shim_kiocb_is_aio(struct kiocb *iocb);
+/* io_cancel() and the end of its context run kmdf_aio_cancel_c(owner). */
+void shim_kiocb_set_cancel_fn(struct kiocb *iocb, void *owner);
+/* Nothing of the iocb is left afterwards. Not from kmdf_aio_cancel_c(). */
+void shim_ki_complete(struct kiocb *iocb, s64 result);
+/* This thread is one of io_uring's, in which a call may block. */
+bool shim_current_is_io_worker(void);
+/* No memory, or the address is bad: NULL. */
+struct kmdf_pages *shim_kmdf_pin_pages(struct iov_iter *to, size_t bytes) SHIM_SLEEPS;
+size_t shim_kmdf_copy_to_pages(struct kmdf_pages *pages, const void *from, size_t bytes) SHIM_SLEEPS;
+void shim_kmdf_unpin_pages(struct kmdf_pages *pages) SHIM_SLEEPS;
+
 /* ---- device.c: nodes /dev/kmdf/NAME; 0 or negative errno ---- */
 /* owner is what kmdf_open_c() and kmdf_attribute_c() are given, while the node is there. */
 int shim_kmdf_node_create(const char *name, void *owner, u32 *minor, struct device **node) SHIM_SLEEPS;
@@ -94,8 +110,11 @@ void kmdf_send_timer_c(struct timer_list *timer);
 int kmdf_open_c(void *owner, struct file *file, void **data);
 void kmdf_release_c(void *data);
 void kmdf_flush_c(void *data);
-s64 kmdf_read_c(struct file *file, void *data, struct iov_iter *to, size_t bytes, s64 pos);
-s64 kmdf_write_c(struct file *file, void *data, struct iov_iter *from, size_t bytes, s64 pos);
+/* Bytes, or negative errno; -EIOCBQUEUED: shim_ki_complete() follows. */
+s64 kmdf_read_c(struct kiocb *iocb, struct file *file, void *data, struct iov_iter *to, size_t bytes, s64 pos);
+s64 kmdf_write_c(struct kiocb *iocb, struct file *file, void *data, struct iov_iter *from, size_t bytes, s64 pos);
+/* CONTEXT: interrupts off, under the lock of the asynchronous context. exiting: so is its process. */
+void kmdf_aio_cancel_c(void *owner, bool exiting);
 long kmdf_ioctl_c(struct file *file, void *data, unsigned int cmd, u64 arg);
 unsigned int kmdf_poll_c(struct file *file, void *data, struct poll_table_struct *table);
 /* A line per interface, into a page. */

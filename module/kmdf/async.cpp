@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Clients that do not wait: io_submit(). The iocb is completed by a worker, never by the driver's completion, which may
+// be in softirq, nor by io_cancel(), which holds a lock that the completion takes.
+#include "client.hpp"
+#include "core.hpp"
+#include "shim/enforce.h"
+
+namespace kmdf {
+
+static constinit lock_class_key complete_key = {};
+static constinit lock_class_key cancel_key = {};
+
+enum class IocbState : u8 { Pending, Completed };
+
+// OWNERSHIP: one reference is the request's, until it is completed; one the cancel's, while it is under way.
+class AsyncClient final : public kextbridge::RefCounted<AsyncClient>, public Client {
+	kiocb *const iocb_;
+	kmdf_pages *const pages_; // a read's; null: none
+	Ref<Request> request_;
+	bool dying_ = false; // so is the client: written before the cancel's work is queued
+	StateWord<IocbState> state_ KEXTBRIDGE_GUARDED_BY(core_lock()){IocbState::Pending};
+	Work complete_work_;
+	Work cancel_work_;
+
+	static void complete_function(void *self)
+	{
+		Ref<AsyncClient>::adopt(static_cast<AsyncClient *>(self))->complete();
+	}
+	static void cancel_function(void *self) { Ref<AsyncClient>::adopt(static_cast<AsyncClient *>(self))->cancel(); }
+
+	bool take() KEXTBRIDGE_EXCLUDES(core_lock())
+	{
+		SpinGuard guard(core.lock);
+
+		return state_.take(IocbState::Pending, IocbState::Completed);
+	}
+
+	void end(s64 result)
+	{
+		if (pages_)
+			shim_kmdf_unpin_pages(pages_);
+		shim_ki_complete(iocb_, result);
+	}
+
+	void complete()
+	{
+		size_t copy;
+		s64 result = outcome(*request_, &copy);
+
+		if (!take())
+			return; // left behind
+		if (copy && pages_ && shim_kmdf_copy_to_pages(pages_, request_->out_data, copy) != copy)
+			result = -SHIM_EFAULT;
+		end(result);
+	}
+
+	void cancel()
+	{
+		Request &request = *request_;
+		u32 grace = read_once(kmdf_params.kill_grace_ms);
+
+		cancel_request(request);
+		if (!dying_)
+			return;
+		if (grace)
+			request.done.wait_hrtimeout(
+				[&] {
+					SpinGuard guard(core.lock);
+
+					return request.finished;
+				},
+				static_cast<s64>(grace * kNanosecondsPerMs), SHIM_TASK_UNINTERRUPTIBLE);
+		{
+			SpinGuard guard(core.lock);
+
+			if (request.finished)
+				return; // complete() is under way
+			request.detached = true;
+		}
+		if (take())
+			end(-SHIM_EINTR);
+	}
+
+      public:
+	AsyncClient(kiocb *iocb, kmdf_pages *pages, Ref<Request> request)
+		: iocb_(iocb), pages_(pages), request_(static_cast<Ref<Request> &&>(request))
+	{
+		complete_work_.init(complete_function, this, "kmdf_async", &complete_key);
+		cancel_work_.init(cancel_function, this, "kmdf_cancel", &cancel_key);
+	}
+
+	static void destroy(AsyncClient *client)
+	{
+		client->request_ = Ref<Request>();
+		shim_kfree(client);
+	}
+
+	void completed(Request &) override { complete_work_.queue(core.dispatcher); }
+
+	// CONTEXT: interrupts off. The iocb is not completed before this has returned, so the request's reference is there.
+	void cancelled(bool dying)
+	{
+		dying_ = dying;
+		get();
+		if (!cancel_work_.queue(core.dispatcher))
+			put(); // it was queued already
+	}
+};
+
+s64 submit_async(Ref<Request> request, kiocb *iocb, iov_iter *to)
+{
+	kmdf_pages *pages = nullptr;
+	Request &made = *request;
+
+	if (to && made.out_length) {
+		pages = shim_kmdf_pin_pages(to, made.out_length);
+		if (!pages)
+			return -SHIM_EFAULT;
+	}
+	void *memory = shim_kzalloc(sizeof(AsyncClient), SHIM_GFP_KERNEL_ACCOUNT);
+
+	if (!memory) {
+		if (pages)
+			shim_kmdf_unpin_pages(pages);
+		return -SHIM_ENOMEM;
+	}
+	AsyncClient *client = new (Placement{memory}) AsyncClient(iocb, pages, Ref<Request>::retain(&made));
+
+	made.client = client;
+	shim_kiocb_set_cancel_fn(iocb, client);
+	made.get(); // OWNERSHIP: the one that finish() takes
+	made.device->submit(made);
+	return -SHIM_EIOCBQUEUED;
+}
+
+} // namespace kmdf
+
+extern "C" void kmdf_aio_cancel_c(void *owner, bool exiting)
+{
+	static_cast<kmdf::AsyncClient *>(owner)->cancelled(exiting);
+}
