@@ -39,6 +39,11 @@ class AsyncClient final : public kextbridge::RefCounted<AsyncClient>, public Cli
 	{
 		if (pages_)
 			shim_kmdf_unpin_pages(pages_);
+		{
+			SpinGuard guard(core.lock);
+
+			request_->file->async--;
+		}
 		shim_ki_complete(iocb_, result);
 	}
 
@@ -127,6 +132,11 @@ s64 submit_async(Ref<Request> request, kiocb *iocb, iov_iter *to)
 	AsyncClient *client = new (Placement{memory}) AsyncClient(iocb, pages, Ref<Request>::retain(&made));
 
 	made.client = client;
+	{
+		SpinGuard guard(core.lock);
+
+		made.file->async++;
+	}
 	shim_kiocb_set_cancel_fn(iocb, client);
 	made.get(); // OWNERSHIP: the one that finish() takes
 	made.device->submit(made);

@@ -275,12 +275,6 @@ static long last_status(File &file, u64 arg)
 
 // ---- open and close
 
-// Around the callbacks about files.
-static PresentationLock *file_lock(Device &device)
-{
-	return device.scope == WdfSynchronizationScopeDevice ? &device.presentation : nullptr;
-}
-
 static constinit lock_class_key end_key = {};
 
 File::File(Driver *driver, Device *device) : Object(Type::File, driver), device(Ref<Device>::retain(device))
@@ -291,51 +285,15 @@ File::File(Driver *driver, Device *device) : Object(Type::File, driver), device(
 	end_work.init(end_function, this, "kmdf_file", &end_key);
 }
 
-// Success, or what EvtDeviceFileCreate has completed the open with.
+// EvtDeviceFileCreate, or the queue for such; 0, or what the open was completed with.
 static int ask_driver(File &file)
 {
-	Device &device = *file.device;
-	Transfer transfer = {.kind = WdfRequestTypeCreate};
 	int err;
-	Ref<Request> request = make_request(file, transfer, &err);
+	Ref<Request> request = make_request(file, {.kind = WdfRequestTypeCreate}, &err);
 
-	if (err)
-		return err;
-	{
-		SpinGuard guard(core.lock);
-
-		request->id = core.next_id++;
-		device.requests++;
-		file.requests.push_back(*request);
-		file.pending++;
-	}
-	request->get(); // OWNERSHIP: the one that finish() takes
-	PresentationLock *lock = file_lock(device);
-
-	if (lock)
-		lock->lock();
-	{
-		CallbackGuard check("EvtDeviceFileCreate", &device);
-
-		device.init.file.EvtDeviceFileCreate(static_cast<WDFDEVICE>(device.handle()),
-						     static_cast<WDFREQUEST>(request->handle()),
-						     static_cast<WDFFILEOBJECT>(file.handle()));
-	}
-	if (lock)
-		lock->unlock();
-	err = request->done.wait_killable([&] {
-		SpinGuard guard(core.lock);
-
-		return request->finished;
-	});
-	if (err) {
-		cancel_request(*request);
-		SpinGuard guard(core.lock);
-
-		request->detached = !request->finished;
-		return -SHIM_EINTR;
-	}
-	return NT_SUCCESS(request->result) ? 0 : -errno_of(request->result);
+	if (!err)
+		err = serve(*request, false);
+	return err ? err : NT_SUCCESS(request->result) ? 0 : -errno_of(request->result);
 }
 
 static int open_file(Device &device, void **data)
@@ -358,9 +316,10 @@ static int open_file(Device &device, void **data)
 	}
 	if (err)
 		return err;
-	if (device.init.file.EvtDeviceFileCreate)
+	if (device.asks_before_open())
 		err = ask_driver(*file);
 	if (err) {
+		file.release()->remove();
 		SpinGuard guard(core.lock);
 
 		device.opens--;
@@ -387,7 +346,7 @@ void File::end_function(void *file)
 void File::close()
 {
 	if (PFN_WDF_FILE_CLOSE on_close = device->init.file.EvtFileClose) {
-		PresentationLock *lock = file_lock(*device);
+		PresentationLock *lock = device->file_lock();
 		CallbackGuard check("EvtFileClose", this);
 
 		if (lock)
@@ -399,13 +358,20 @@ void File::close()
 	remove();
 }
 
-static void close_file(File &file)
+// The last descriptor is gone. What the driver has of the file's requests it keeps, unless root has said otherwise.
+static void clean_up(File &file)
 {
 	Device &device = *file.device;
-	Ref<File> over;
+	bool all = read_once(kmdf_params.cancel_on_close);
+	{
+		SpinGuard guard(core.lock);
 
+		if (file.cleaned)
+			return;
+		file.cleaned = true;
+	}
 	if (device.init.file.EvtFileCleanup) {
-		PresentationLock *lock = file_lock(device);
+		PresentationLock *lock = device.file_lock();
 		CallbackGuard check("EvtFileCleanup", &device);
 
 		if (lock)
@@ -414,9 +380,6 @@ static void close_file(File &file)
 		if (lock)
 			lock->unlock();
 	}
-	// What the driver does not have. What it has, it keeps, unless root has said otherwise.
-	bool all = read_once(kmdf_params.cancel_on_close);
-
 	each_request(file, [all](Request &request) {
 		bool queued;
 		{
@@ -427,10 +390,17 @@ static void close_file(File &file)
 		if (all || queued)
 			cancel_request(request);
 	});
+}
+
+static void close_file(File &file)
+{
+	Ref<File> over;
+
+	clean_up(file);
 	{
 		SpinGuard guard(core.lock);
 
-		device.opens--;
+		file.device->opens--;
 		file.closing = true;
 		if (file.end_is_due_locked())
 			over = Ref<File>::retain(&file);
@@ -467,7 +437,28 @@ extern "C" void kmdf_release_c(void *data)
 	shim_module_put(of);
 }
 
-extern "C" void kmdf_flush_c(void *) {}
+// Each close(2) comes here; asynchronous requests hold the file open beyond the last. cancel_on_close is about what the
+// process has asked for that closes.
+extern "C" void kmdf_flush_c(struct file *file, void *data)
+{
+	File &of = *static_cast<File *>(data);
+	u32 async;
+	{
+		SpinGuard guard(core.lock);
+
+		async = of.async;
+	}
+	if (shim_file_count(file) == 1 + async)
+		return clean_up(of);
+	if (!read_once(kmdf_params.cancel_on_close))
+		return;
+	int pid = shim_current_tgid();
+
+	each_request(of, [pid](Request &request) {
+		if (request.pid == pid)
+			cancel_request(request);
+	});
+}
 
 extern "C" s64 kmdf_read_c(struct kiocb *iocb, struct file *file, void *data, struct iov_iter *to, size_t bytes,
 			   s64 pos)

@@ -257,6 +257,18 @@ void Device::submit(Request &request)
 	}
 	if (refused)
 		return finish(Ref<Request>::adopt(&request), STATUS_INVALID_DEVICE_STATE, 0);
+	if (request.kind == WdfRequestTypeCreate && init.file.EvtDeviceFileCreate) {
+		PresentationLock *lock = file_lock();
+		CallbackGuard check("EvtDeviceFileCreate", this);
+
+		if (lock)
+			lock->lock();
+		init.file.EvtDeviceFileCreate(handle_of(*this), static_cast<WDFREQUEST>(request.handle()),
+					      static_cast<WDFFILEOBJECT>(request.file->handle()));
+		if (lock)
+			lock->unlock();
+		return;
+	}
 	if (init.in_caller_context) {
 		CallbackGuard check("EvtIoInCallerContext", this);
 
@@ -274,6 +286,13 @@ void Device::submit(Request &request)
 			return; // cannot be: nobody else has its handle
 	}
 	finish(Ref<Request>::adopt(&request), status, 0);
+}
+
+bool Device::asks_before_open()
+{
+	SpinGuard guard(core.lock);
+
+	return init.file.EvtDeviceFileCreate || by_type[WdfRequestTypeCreate];
 }
 
 NTSTATUS Device::enqueue(Request &request)

@@ -87,6 +87,9 @@ class Device final : public Object {
 	void retire() KEXTBRIDGE_EXCLUDES(core_lock()); // removal
 
 	const char *name() { return names.empty() ? "" : names.front()->text; }
+	// Around the callbacks about files; null: nothing.
+	PresentationLock *file_lock() { return scope == WdfSynchronizationScopeDevice ? &presentation : nullptr; }
+	bool asks_before_open() KEXTBRIDGE_EXCLUDES(core_lock());
 	bool working_locked() const KEXTBRIDGE_REQUIRES(core_lock())
 	{
 		return pnp == Pnp::Started || pnp == Pnp::LowPower;
@@ -150,6 +153,8 @@ class File final : public Object {
 	List<Request, &Request::file_node> requests KEXTBRIDGE_GUARDED_BY(core_lock());
 	u32 pending KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;
 	int pid = 0;                                             // who has opened it
+	u32 async KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;        // asynchronous requests, which hold the file open
+	bool cleaned KEXTBRIDGE_GUARDED_BY(core_lock()) = false; // EvtFileCleanup has been called
 	bool closing KEXTBRIDGE_GUARDED_BY(core_lock()) = false; // EvtFileCleanup is over
 	bool over KEXTBRIDGE_GUARDED_BY(core_lock()) = false;    // EvtFileClose is, or is about to be
 	NTSTATUS last_status KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;

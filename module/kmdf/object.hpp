@@ -81,6 +81,13 @@ class Object {
 	// What is known not to be the last one, under whatever lock.
 	void put_not_last() KEXTBRIDGE_UNCHECKED { put(); }
 
+	// An object that was never handed out goes without callbacks.
+	void discard()
+	{
+		destroyed_ = true;
+		put();
+	}
+
 	u64 handle_value() const { return handle_; }
 	void *handle() const { return reinterpret_cast<void *>(handle_); }
 

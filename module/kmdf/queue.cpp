@@ -16,6 +16,7 @@ static constinit lock_class_key work_key = {};
 Queue::Queue(Driver *driver, Device *device, const WDF_IO_QUEUE_CONFIG &config)
 	: Object(Type::Queue, driver), device(device), config(config)
 {
+	device->get(); // OWNERSHIP: whoever is in the dispatcher needs its lock
 	passive_dispose = true;
 	passive_release = true;
 	queued.init();
@@ -29,6 +30,7 @@ Queue::Queue(Driver *driver, Device *device, const WDF_IO_QUEUE_CONFIG &config)
 void Queue::release_parts()
 {
 	own_lock.destroy();
+	device->put();
 }
 
 // ---- what is in it

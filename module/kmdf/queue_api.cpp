@@ -81,8 +81,10 @@ static NTSTATUS create(Device &device, const WDF_IO_QUEUE_CONFIG &config, const 
 				     !device.init.control :
 				     config.PowerManaged == WdfTrue && !device.init.control;
 	status = init_synchronization(made, attributes);
-	if (!NT_SUCCESS(status))
-		return status; // OWNERSHIP: the reference was creation's, and goes
+	if (!NT_SUCCESS(status)) {
+		queue.release()->discard();
+		return status;
+	}
 	{
 		SpinGuard guard(core.lock);
 
@@ -100,8 +102,10 @@ static NTSTATUS create(Device &device, const WDF_IO_QUEUE_CONFIG &config, const 
 		if (made.power_managed && device.pnp != Pnp::Started)
 			made.power = Power::Off;
 	}
-	if (!NT_SUCCESS(status))
+	if (!NT_SUCCESS(status)) {
+		queue.release()->discard();
 		return status;
+	}
 	return hand_out(static_cast<Ref<Queue> &&>(queue), device, out);
 }
 

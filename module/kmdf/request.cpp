@@ -182,6 +182,7 @@ static NTSTATUS mark(WDFREQUEST handle, PFN_WDF_REQUEST_CANCEL on_cancel, bool e
 {
 	Ref<Request> request = find<Request>(handle, call, caller);
 	Rule rule;
+	bool sent;
 
 	if (!request)
 		return STATUS_INVALID_PARAMETER;
@@ -194,12 +195,13 @@ static NTSTATUS mark(WDFREQUEST handle, PFN_WDF_REQUEST_CANCEL on_cancel, bool e
 
 		if (!request->from_queue)
 			return STATUS_INVALID_DEVICE_REQUEST;
+		sent = request->sent;
 		// A purge takes what is marked while it runs.
-		if (request->state.is(State::Owned) && request->queue->purging)
+		if (!sent && request->state.is(State::Owned) && request->queue->purging)
 			request->canceled = true;
-		if (request->canceled && ex && request->state.is(State::Owned))
+		if (!sent && request->canceled && ex && request->state.is(State::Owned))
 			return STATUS_CANCELLED;
-		if (request->state.take(State::Owned, State::Cancelable)) {
+		if (!sent && request->state.take(State::Owned, State::Cancelable)) {
 			request->on_cancel = on_cancel;
 			request->marked_at = caller;
 			if (request->canceled && request->state.take(State::Cancelable, State::Cancelled)) {
@@ -208,10 +210,14 @@ static NTSTATUS mark(WDFREQUEST handle, PFN_WDF_REQUEST_CANCEL on_cancel, bool e
 			}
 			return STATUS_SUCCESS;
 		}
-		rule = request->driver_has_locked() ? Rule::MarkCancOnCancReq : Rule::InvalidReqAccess;
+		rule = sent                         ? Rule::ReqMarkCancelableSend :
+		       request->driver_has_locked() ? Rule::MarkCancOnCancReq :
+						      Rule::InvalidReqAccess;
 	}
 	report(rule, request.get(), "%s of a request that %s", call,
-	       rule == Rule::MarkCancOnCancReq ? "is marked already" : "the driver does not have");
+	       sent                            ? "is sent" :
+	       rule == Rule::MarkCancOnCancReq ? "is marked already" :
+						 "the driver does not have");
 	return STATUS_INVALID_DEVICE_REQUEST;
 }
 

@@ -10,6 +10,7 @@ namespace kmdf {
 void PresentationLock::init(const char *name, bool passive)
 {
 	passive_ = passive;
+	ready_ = true;
 	shim_lockdep_register_key(&key_);
 	if (passive)
 		shim_mutex_init(&mutex_, name, &key_);
@@ -19,6 +20,8 @@ void PresentationLock::init(const char *name, bool passive)
 
 void PresentationLock::destroy()
 {
+	if (!ready_)
+		return;
 	if (passive_)
 		shim_mutex_destroy(&mutex_);
 	shim_lockdep_unregister_key(&key_);

@@ -9,6 +9,7 @@ namespace kmdf {
 
 class PresentationLock final {
 	bool passive_ = false;
+	bool ready_ = false;
 	spinlock spin_;
 	mutex mutex_;
 	kextbridge::Racy<task_struct *> owner_;

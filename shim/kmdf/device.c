@@ -27,6 +27,11 @@ static struct dentry *debug;
 static DECLARE_RWSEM(owners_lock);
 static DEFINE_XARRAY_ALLOC(owners);
 
+long shim_file_count(struct file *file)
+{
+	return file_count(file);
+}
+
 static int node_open(struct inode *inode, struct file *file)
 {
 	void *owner;
@@ -48,7 +53,7 @@ static int node_release(struct inode *inode, struct file *file)
 
 static int node_flush(struct file *file, fl_owner_t id)
 {
-	kmdf_flush_c(file->private_data);
+	kmdf_flush_c(file, file->private_data);
 	return 0;
 }
 

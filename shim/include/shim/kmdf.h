@@ -64,6 +64,9 @@ void *shim_xa_erase_bh(struct xarray *xa, unsigned long index);
 size_t shim_copy_from_iter(void *to, size_t bytes, struct iov_iter *from) SHIM_SLEEPS;
 size_t shim_copy_to_iter(const void *from, size_t bytes, struct iov_iter *to) SHIM_SLEEPS;
 
+/* ---- device.c ---- */
+long shim_file_count(struct file *file);
+
 /* ---- aio.c: asynchronous clients ---- */
 /* It came by io_submit(). */
 bool shim_kiocb_is_aio(struct kiocb *iocb);
@@ -109,7 +112,8 @@ void kmdf_send_timer_c(struct timer_list *timer);
 /* CONTEXT: process, may sleep. The files of /dev/kmdf/NAME. *data is file->private_data. */
 int kmdf_open_c(void *owner, struct file *file, void **data);
 void kmdf_release_c(void *data);
-void kmdf_flush_c(void *data);
+/* A descriptor of the file is being closed. */
+void kmdf_flush_c(struct file *file, void *data);
 /* Bytes, or negative errno; -EIOCBQUEUED: shim_ki_complete() follows. */
 s64 kmdf_read_c(struct kiocb *iocb, struct file *file, void *data, struct iov_iter *to, size_t bytes, s64 pos);
 s64 kmdf_write_c(struct kiocb *iocb, struct file *file, void *data, struct iov_iter *from, size_t bytes, s64 pos);
