@@ -2,6 +2,7 @@
 // Module init and exit, and where the kernel's works come in.
 #include "core.hpp"
 #include "nt.hpp"
+#include "watchdog.hpp"
 #include "shim/enforce.h"
 
 namespace kmdf {
@@ -11,6 +12,7 @@ constinit Core core;
 static constinit lock_class_key lock_key = {};
 static constinit lock_class_key handles_key = {};
 static constinit lock_class_key reaper_key = {};
+static constinit lock_class_key watchdog_key = {};
 static constinit lock_class_key gone_key = {};
 
 // Nobody else can see the core yet.
@@ -23,6 +25,7 @@ static int init_core() KEXTBRIDGE_UNCHECKED
 	core.condemned.init();
 	core.husks.init();
 	core.reaper.init(Object::reap, nullptr, "kmdf_reaper", &reaper_key);
+	core.watchdog.init(look_for_stuck_requests, "kmdf_watchdog", &watchdog_key);
 	core.gone.init("kmdf_gone", &gone_key);
 	init_events();
 	// A driver's callback may sleep for long, each in a worker of its own; and what a queue owes does not wait behind a
@@ -40,6 +43,7 @@ static int init_core() KEXTBRIDGE_UNCHECKED
 // No driver is left: each refers to this module.
 static void exit_core() KEXTBRIDGE_UNCHECKED
 {
+	core.watchdog.cancel();
 	shim_destroy_workqueue(core.driver_work);
 	shim_destroy_workqueue(core.dispatcher);
 	shim_xa_destroy(&core.handles);

@@ -14,7 +14,9 @@ struct Core {
 	workqueue_struct *dispatcher =
 		nullptr; // queues, what is left of objects; never blocked by a driver's work item
 	workqueue_struct *driver_work = nullptr; // work items, passive timers
-	WaitQueue gone;                          // driver.cpp; a driver has no objects any more
+	kextbridge::DelayedWork watchdog;        // watchdog.cpp
+	bool watching KEXTBRIDGE_GUARDED_BY(lock) = false;
+	WaitQueue gone; // driver.cpp; a driver has no objects any more
 	u64 next_id KEXTBRIDGE_GUARDED_BY(lock) = 1;
 	List<Driver, &Driver::node> drivers KEXTBRIDGE_GUARDED_BY(lock);
 	List<Frame, &Frame::node> frames KEXTBRIDGE_GUARDED_BY(lock);         // sync.cpp; the newest first

@@ -222,9 +222,28 @@ void Device::retire()
 		if (init.pnp.EvtDeviceSelfManagedIoCleanup)
 			init.pnp.EvtDeviceSelfManagedIoCleanup(handle_of(*this));
 	}
+	report_left();
 	SpinGuard guard(core.lock);
 
 	pnp = Pnp::Removed;
+}
+
+// What the driver has not completed when all of its callbacks about the end have returned.
+void Device::report_left()
+{
+	each_queue([](Queue &queue) {
+		Ref<Request> left;
+		{
+			SpinGuard guard(core.lock);
+
+			for (Request *r = queue.owned.front(); r && !left; r = queue.owned.next(*r)) {
+				if (r->driver_has_locked())
+					left = Ref<Request>::retain(r);
+			}
+		}
+		if (left)
+			report(Rule::DeferredRequestCompleted, left.get(), "not completed when its device is removed");
+	});
 }
 
 void Device::drain()

@@ -346,7 +346,7 @@ extern "C" NTSTATUS WdfDeviceCreate(PWDFDEVICE_INIT *DeviceInit, PWDF_OBJECT_ATT
 {
 	WDFDEVICE_INIT *init = DeviceInit ? *DeviceInit : nullptr;
 
-	if (!init || !Device)
+	if (!init || !Device || !at_passive("WdfDeviceCreate", __builtin_return_address(0)))
 		return STATUS_INVALID_PARAMETER;
 	NTSTATUS status = check_device(*init, DeviceAttributes);
 
@@ -422,6 +422,8 @@ extern "C" NTSTATUS WdfDeviceCreateSymbolicLink(WDFDEVICE Device, PCUNICODE_STRI
 {
 	Ref<kmdf::Device> device = find<kmdf::Device>(Device, "WdfDeviceCreateSymbolicLink");
 
+	if (!at_passive("WdfDeviceCreateSymbolicLink", __builtin_return_address(0)))
+		return STATUS_INVALID_DEVICE_REQUEST;
 	return device && SymbolicLinkName ? add_name(*device, *SymbolicLinkName) : STATUS_INVALID_PARAMETER;
 }
 
@@ -432,6 +434,8 @@ extern "C" NTSTATUS WdfDeviceCreateDeviceInterface(WDFDEVICE Device, const GUID 
 
 	if (!device || !InterfaceClassGUID)
 		return STATUS_INVALID_PARAMETER;
+	if (!at_passive("WdfDeviceCreateDeviceInterface", __builtin_return_address(0)))
+		return STATUS_INVALID_DEVICE_REQUEST;
 	Interface *added = static_cast<Interface *>(shim_kzalloc(sizeof(*added), SHIM_GFP_KERNEL));
 
 	if (!added)

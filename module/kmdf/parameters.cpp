@@ -7,6 +7,25 @@
 
 namespace kmdf {
 
+// The driver's request. Null, reported: no handle, or it is completed already.
+static Ref<Request> access(WDFREQUEST handle, const char *call, const void *caller)
+{
+	Ref<Request> request = find<Request>(handle, call, caller);
+	bool done;
+
+	if (!request)
+		return request;
+	{
+		SpinGuard guard(core.lock);
+
+		done = request->state.is(State::Done);
+	}
+	if (!done)
+		return request;
+	report(Rule::InvalidReqAccess, request.get(), "%s of a request that is completed, at %pS", call, caller);
+	return Ref<Request>();
+}
+
 // The driver has it, and it is of one of these kinds.
 static bool may_retrieve(Request &request, bool input)
 {
@@ -43,7 +62,7 @@ static NTSTATUS find_buffer(Request &request, bool input, size_t least, Buffer *
 static NTSTATUS retrieve_buffer(WDFREQUEST handle, bool input, size_t least, void **data, size_t *length,
 				const char *call, const void *caller)
 {
-	Ref<Request> request = find<Request>(handle, call, caller);
+	Ref<Request> request = access(handle, call, caller);
 	Buffer buffer;
 
 	if (!request || !data)
@@ -59,7 +78,7 @@ static NTSTATUS retrieve_buffer(WDFREQUEST handle, bool input, size_t least, voi
 // The same object each time.
 static NTSTATUS retrieve_memory(WDFREQUEST handle, bool input, WDFMEMORY *out, const char *call, const void *caller)
 {
-	Ref<Request> request = find<Request>(handle, call, caller);
+	Ref<Request> request = access(handle, call, caller);
 	Buffer buffer;
 
 	if (!request || !out)
@@ -160,7 +179,7 @@ extern "C" NTSTATUS WdfRequestRetrieveOutputWdmMdl(WDFREQUEST, PMDL *)
 
 extern "C" VOID WdfRequestGetParameters(WDFREQUEST Request, PWDF_REQUEST_PARAMETERS Parameters)
 {
-	Ref<kmdf::Request> request = find<kmdf::Request>(Request, "WdfRequestGetParameters");
+	Ref<kmdf::Request> request = access(Request, "WdfRequestGetParameters", __builtin_return_address(0));
 
 	if (!request || !Parameters)
 		return;
@@ -191,13 +210,13 @@ extern "C" VOID WdfRequestGetParameters(WDFREQUEST Request, PWDF_REQUEST_PARAMET
 
 extern "C" VOID WdfRequestSetInformation(WDFREQUEST Request, ULONG_PTR Information)
 {
-	if (Ref<kmdf::Request> request = find<kmdf::Request>(Request, "WdfRequestSetInformation"))
+	if (Ref<kmdf::Request> request = access(Request, "WdfRequestSetInformation", __builtin_return_address(0)))
 		request->information = Information;
 }
 
 extern "C" ULONG_PTR WdfRequestGetInformation(WDFREQUEST Request)
 {
-	Ref<kmdf::Request> request = find<kmdf::Request>(Request, "WdfRequestGetInformation");
+	Ref<kmdf::Request> request = access(Request, "WdfRequestGetInformation", __builtin_return_address(0));
 
 	return request ? request->information : 0;
 }
@@ -211,7 +230,7 @@ extern "C" NTSTATUS WdfRequestGetStatus(WDFREQUEST Request)
 
 extern "C" WDFFILEOBJECT WdfRequestGetFileObject(WDFREQUEST Request)
 {
-	Ref<kmdf::Request> request = find<kmdf::Request>(Request, "WdfRequestGetFileObject");
+	Ref<kmdf::Request> request = access(Request, "WdfRequestGetFileObject", __builtin_return_address(0));
 
 	return request && request->file ? static_cast<WDFFILEOBJECT>(request->file->handle()) : nullptr;
 }

@@ -3,6 +3,7 @@
 #include "queue.hpp"
 
 #include "core.hpp"
+#include "watchdog.hpp"
 #include "shim/enforce.h"
 
 namespace kmdf {
@@ -75,6 +76,7 @@ void Queue::own_locked(Request &request)
 	request.stop_told = false;
 	owned.push_back(request);
 	owned_count++;
+	watch_owned_locked();
 }
 
 void Queue::leave_owned_locked(Request &request)
@@ -249,6 +251,12 @@ bool Queue::turn(u32 turns)
 		} else if (may_present_locked()) {
 			request = queued.front();
 			present_locked(*request);
+			if (side_by_side()) {
+				inside++;
+				get(); // OWNERSHIP: the work's
+				request->handler_work.queue(core.dispatcher);
+				return true;
+			}
 			push_frame_locked(frame, Call::Io, this, request);
 		} else {
 			inside--;
@@ -297,6 +305,29 @@ bool Queue::turn(u32 turns)
 	if (frame.call == Call::Cancel || frame.call == Call::CanceledOnQueue)
 		request->put(); // the list's
 	return true;
+}
+
+// A passive handler may wait for what another one of the queue does: each has a worker of its own, which then goes on as
+// any thread that is inside.
+void Queue::handler_function(void *r)
+{
+	Request &request = *static_cast<Request *>(r);
+	Ref<Queue> queue;
+	Frame frame;
+	{
+		SpinGuard guard(core.lock);
+
+		queue = Ref<Queue>::adopt(request.queue);
+		push_frame_locked(frame, Call::Io, queue.get(), &request);
+	}
+	queue->present(request);
+	{
+		SpinGuard guard(core.lock);
+
+		pop_frame_locked(frame);
+	}
+	for (u32 turns = 0; queue->turn(turns); turns++)
+		continue;
 }
 
 // Zero bytes to read or to write are none of the driver's business, unless it wants them.
@@ -353,7 +384,7 @@ void Queue::present(Request &request)
 	end_presented(request, STATUS_INVALID_DEVICE_REQUEST);
 }
 
-// ---- purge, power, the end
+// ---- purge, and the end
 
 void Queue::cancel_all()
 {
@@ -427,157 +458,6 @@ void Queue::dispose()
 {
 	purge_and_wait();
 	device->forget_queue(*this);
-}
-
-// EvtIoStop of each request that is the driver's and not cancelled, then wait for those that it has not answered for.
-void Queue::power_stop(u32 action)
-{
-	{
-		SpinGuard guard(core.lock);
-
-		power = Power::Notifying;
-	}
-	wait_for([this]() KEXTBRIDGE_REQUIRES(core.lock) { return !inside; }, "leaving D0");
-	{
-		SpinGuard guard(core.lock);
-
-		inside++; // whoever comes leaves it to this thread
-		for (Request *request = owned.front(); request; request = owned.next(*request))
-			request->stop_told = false;
-	}
-	if (config.EvtIoStop) {
-		if (synchronized)
-			synchronized->lock();
-		while (stop_one(action))
-			continue;
-		if (synchronized)
-			synchronized->unlock();
-	}
-	{
-		SpinGuard guard(core.lock);
-
-		inside--;
-		power = Power::Waiting;
-	}
-	dispatch(Enter::Event); // cancels that had to wait
-	wait_for([this]() KEXTBRIDGE_REQUIRES(core.lock) { return all_kept_locked(); }, "leaving D0");
-	{
-		SpinGuard guard(core.lock);
-
-		power = Power::Off;
-	}
-}
-
-bool Queue::all_kept_locked() const
-{
-	List<Request, &Request::owned_node> &requests = const_cast<Queue *>(this)->owned;
-
-	for (Request *request = requests.front(); request; request = requests.next(*request)) {
-		if (request->ack != StopAck::Keep)
-			return false;
-	}
-	return true;
-}
-
-bool Queue::stop_one(u32 action)
-{
-	Frame frame;
-	Ref<Request> request;
-	bool cancelable;
-	bool answered;
-	{
-		SpinGuard guard(core.lock);
-
-		for (Request *r = owned.front(); r && !request; r = owned.next(*r)) {
-			if (r->stop_told || r->canceled || !r->driver_has_locked())
-				continue;
-			request = Ref<Request>::retain(r);
-		}
-		if (!request)
-			return false;
-		request->stop_told = true;
-		request->ack = StopAck::None;
-		cancelable = request->state.is(State::Cancelable);
-		push_frame_locked(frame, Call::Stop, this, request.get());
-	}
-	{
-		CallbackGuard check("EvtIoStop", this);
-
-		config.EvtIoStop(static_cast<WDFQUEUE>(handle()), static_cast<WDFREQUEST>(request->handle()),
-				 action | (cancelable ? static_cast<u32>(WdfRequestStopRequestCancelable) : 0u));
-	}
-	bool give_back = false;
-	bool end = false;
-	{
-		SpinGuard guard(core.lock);
-
-		pop_frame_locked(frame);
-		answered = frame.acted || request->state.is(State::Done) || request->canceled;
-		if (request->ack == StopAck::Requeue) {
-			// Cancelled meanwhile, or on the way out: nobody presents it again.
-			if (request->canceled || purging) {
-				end = request->state.take(State::Owned, State::Done);
-			} else if (request->state.take(State::Owned, State::Queued)) {
-				give_back = true;
-				leave_owned_locked(*request);
-				put_in_locked(*request, true);
-			}
-		}
-	}
-	if (end)
-		finish(Ref<Request>::adopt(request.get()), STATUS_CANCELLED, 0);
-	else if (!answered && !give_back)
-		report(cancelable ? Rule::EvtIoStopCompleteOrStopAck : Rule::EvtIoStopCancel, request.get(),
-		       "EvtIoStop has neither completed nor acknowledged it");
-	return true;
-}
-
-void Queue::power_start()
-{
-	{
-		SpinGuard guard(core.lock);
-
-		inside++;
-	}
-	if (synchronized)
-		synchronized->lock();
-	for (;;) {
-		Frame frame;
-		Ref<Request> request;
-		{
-			SpinGuard guard(core.lock);
-
-			for (Request *r = owned.front(); r && !request; r = owned.next(*r)) {
-				if (r->ack != StopAck::Keep)
-					continue;
-				r->ack = StopAck::None;
-				r->stop_told = false;
-				if (!r->canceled)
-					request = Ref<Request>::retain(r);
-			}
-			if (!request)
-				break;
-			push_frame_locked(frame, Call::Resume, this, request.get());
-		}
-		if (config.EvtIoResume) {
-			CallbackGuard check("EvtIoResume", this);
-
-			config.EvtIoResume(static_cast<WDFQUEUE>(handle()), static_cast<WDFREQUEST>(request->handle()));
-		}
-		SpinGuard guard(core.lock);
-
-		pop_frame_locked(frame);
-	}
-	if (synchronized)
-		synchronized->unlock();
-	{
-		SpinGuard guard(core.lock);
-
-		inside--;
-		power = Power::On;
-		idle.wake_all();
-	}
-	dispatch(Enter::Event);
 }
 
 } // namespace kmdf

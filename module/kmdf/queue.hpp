@@ -116,12 +116,19 @@ class Queue final : public Object {
 	}
 	void report_keeper(const char *what, u32 waited_ms) KEXTBRIDGE_EXCLUDES(core_lock());
 
+	// The work of a request whose handler has a worker of its own.
+	static void handler_function(void *request) KEXTBRIDGE_EXCLUDES(core_lock());
+
 	void unqueue_locked(Request &request) KEXTBRIDGE_REQUIRES(core_lock());
 	// Somebody inside, or else a worker, goes on.
 	void hand_over_locked() KEXTBRIDGE_REQUIRES(core_lock());
 
       private:
 	static void work_function(void *queue);
+	bool side_by_side() const
+	{
+		return passive && !synchronized && config.DispatchType == WdfIoQueueDispatchParallel;
+	}
 	void enter(Enter enter_as, bool on_worker) KEXTBRIDGE_EXCLUDES(core_lock());
 	bool turn(u32 turns) KEXTBRIDGE_EXCLUDES(core_lock());
 	void present(Request &request) KEXTBRIDGE_EXCLUDES(core_lock());

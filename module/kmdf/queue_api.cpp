@@ -275,14 +275,39 @@ static bool move(Request &request, Queue &to, bool at_head, Ref<Queue> &from, bo
 	return true;
 }
 
-static NTSTATUS pass(Request &request, Queue &to, bool at_head)
+// What the driver must not do to it now.
+static void report_unmovable(Request &request, const char *call, const void *caller)
+{
+	Rule rule = Rule::Rules;
+	const char *what = nullptr;
+	{
+		SpinGuard guard(core.lock);
+
+		if (request.sent) {
+			rule = Rule::InvalidReqAccess;
+			what = "while it is sent";
+		} else if (request.state.is(State::Done) || request.state.is(State::Queued)) {
+			rule = Rule::InvalidReqAccess;
+			what = "that the driver does not have";
+		} else if (!request.state.is(State::Owned)) {
+			rule = Rule::ReqMarkCancelableSend;
+			what = "while it is marked cancelable";
+		}
+	}
+	if (what)
+		report(rule, &request, "%s of a request %s, at %pS", call, what, caller);
+}
+
+static NTSTATUS pass(Request &request, Queue &to, bool at_head, const char *call, const void *caller)
 {
 	Ref<Queue> from;
 	bool end = false;
 	NTSTATUS status;
 
-	if (!move(request, to, at_head, from, end, &status))
+	if (!move(request, to, at_head, from, end, &status)) {
+		report_unmovable(request, call, caller);
 		return status;
+	}
 	if (end) {
 		finish(Ref<Request>::adopt(&request), STATUS_CANCELLED, 0);
 	} else {
@@ -480,7 +505,8 @@ extern "C" NTSTATUS WdfRequestForwardToIoQueue(WDFREQUEST Request, WDFQUEUE Dest
 	Ref<kmdf::Request> request = find<kmdf::Request>(Request, "WdfRequestForwardToIoQueue");
 	Ref<Queue> to = find<Queue>(DestinationQueue, "WdfRequestForwardToIoQueue");
 
-	return request && to ? pass(*request, *to, false) : STATUS_INVALID_DEVICE_REQUEST;
+	return request && to ? pass(*request, *to, false, "WdfRequestForwardToIoQueue", __builtin_return_address(0)) :
+			       STATUS_INVALID_DEVICE_REQUEST;
 }
 
 extern "C" NTSTATUS WdfRequestRequeue(WDFREQUEST Request)
@@ -497,7 +523,7 @@ extern "C" NTSTATUS WdfRequestRequeue(WDFREQUEST Request)
 	}
 	if (!to || to->config.DispatchType != WdfIoQueueDispatchManual)
 		return STATUS_INVALID_DEVICE_REQUEST;
-	return pass(*request, *to, true);
+	return pass(*request, *to, true, "WdfRequestRequeue", __builtin_return_address(0));
 }
 
 extern "C" WDFQUEUE WdfRequestGetIoQueue(WDFREQUEST Request)

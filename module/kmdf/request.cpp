@@ -5,15 +5,18 @@
 #include "core.hpp"
 #include "memory.hpp"
 #include "target.hpp"
+#include "watchdog.hpp"
 #include "shim/enforce.h"
 
 namespace kmdf {
 
 static constinit lock_class_key done_key = {};
+static constinit lock_class_key handler_key = {};
 
 Request::Request(Driver *driver) : Object(Type::Request, driver)
 {
 	done.init("kmdf_request", &done_key);
+	handler_work.init(Queue::handler_function, this, "kmdf_handler", &handler_key);
 }
 
 void Request::release_parts()
@@ -58,6 +61,7 @@ static CancelOutcome cancel_locked(Request &request, Ref<Queue> &queue, bool &fi
 	if (!request.canceled)
 		request.canceled_ns = shim_ktime_get_ns();
 	request.canceled = true;
+	watch_cancelled_locked();
 	queue = Ref<Queue>::retain(request.queue);
 	if (request.state.is(State::Queued)) {
 		if (queue->cancel_queued_locked(request))

@@ -85,6 +85,7 @@ class Request final : public Object {
 	const void *marked_at KEXTBRIDGE_GUARDED_BY(core_lock()) = nullptr;
 
 	WaitQueue done; // woken when it is finished
+	Work handler_work;
 
 	// The driver's own: who owns it writes it.
 	NTSTATUS result = 0;

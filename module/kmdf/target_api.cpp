@@ -237,6 +237,8 @@ extern "C" NTSTATUS WdfIoTargetCreate(WDFDEVICE Device, PWDF_OBJECT_ATTRIBUTES I
 {
 	Ref<kmdf::Device> device = find<kmdf::Device>(Device, "WdfIoTargetCreate");
 
+	if (!at_passive("WdfIoTargetCreate", __builtin_return_address(0)))
+		return STATUS_INVALID_DEVICE_REQUEST;
 	return device && IoTarget ? create_target(*device, IoTargetAttributes, IoTarget) : STATUS_INVALID_PARAMETER;
 }
 
@@ -244,6 +246,8 @@ extern "C" NTSTATUS WdfIoTargetOpen(WDFIOTARGET IoTarget, PWDF_IO_TARGET_OPEN_PA
 {
 	Ref<Target> target = find<Target>(IoTarget, "WdfIoTargetOpen");
 
+	if (!at_passive("WdfIoTargetOpen", __builtin_return_address(0)))
+		return STATUS_INVALID_DEVICE_REQUEST;
 	return target && OpenParams ? open_target(*target, *OpenParams) : STATUS_INVALID_PARAMETER;
 }
 

@@ -83,6 +83,14 @@ void report(Rule rule, const Object *object, const char *format, ...)
 		shim_panic("kmdf: %s: %s: %s", driver, name, text);
 }
 
+bool at_passive(const char *call, const void *caller)
+{
+	if (!at_dispatch())
+		return true;
+	report(Rule::KmdfIrql, nullptr, "%s above PASSIVE_LEVEL, at %pS", call, caller);
+	return false;
+}
+
 size_t verifier_counters(char *page, size_t size)
 {
 	size_t used = 0;

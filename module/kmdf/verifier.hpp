@@ -47,6 +47,9 @@ bool verifying();
 __attribute__((format(printf, 3, 4))) void report(Rule rule, const Object *object, const char *format, ...)
 	KEXTBRIDGE_EXCLUDES(core_lock());
 
+// At PASSIVE_LEVEL; else reported.
+bool at_passive(const char *call, const void *caller) KEXTBRIDGE_EXCLUDES(core_lock());
+
 size_t verifier_counters(char *page, size_t size);
 
 } // namespace kmdf

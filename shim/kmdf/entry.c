@@ -11,7 +11,6 @@ struct kmdf_params kmdf_params = {
 	.max_pending_per_file = 1024,
 	.max_buffer_bytes = 4u << 20,
 	.kill_grace_ms = 0,
-	.stuck_ms = 10000,
 	.stop_ms = 10000,
 	.verifier = KMDF_VERIFIER_WARN,
 };
@@ -24,7 +23,11 @@ param_once(kill_grace_ms, kmdf_params.kill_grace_ms, uint);
 MODULE_PARM_DESC(kill_grace_ms,
 		 "how long a killed client waits for its driver before it leaves its request behind (default 0)");
 param_once(stuck_ms, kmdf_params.stuck_ms, uint);
-MODULE_PARM_DESC(stuck_ms, "a driver that has not completed a cancelled request for so long is named (default 10000)");
+MODULE_PARM_DESC(stuck_ms,
+		 "a driver that has not completed a cancelled request for so long is named (default 0: never)");
+param_once(forgotten_ms, kmdf_params.forgotten_ms, uint);
+MODULE_PARM_DESC(forgotten_ms,
+		 "a driver that has not completed or marked a request for so long is named (default 0: never)");
 param_once(stop_ms, kmdf_params.stop_ms, uint);
 MODULE_PARM_DESC(stop_ms, "a driver that keeps its device from stopping for so long is named (default 10000)");
 param_once(prompt_cancel, kmdf_params.prompt_cancel, bool);

@@ -93,6 +93,7 @@ struct kmdf_params {
 	unsigned int max_buffer_bytes;
 	unsigned int kill_grace_ms;
 	unsigned int stuck_ms;
+	unsigned int forgotten_ms;
 	unsigned int stop_ms;
 	unsigned int verifier; /* KMDF_VERIFIER_* */
 	bool prompt_cancel;

@@ -87,7 +87,7 @@ NTSTATUS WdfObjectCreate(PWDF_OBJECT_ATTRIBUTES Attributes, WDFOBJECT *Object);
 
 /*
  * Deletes what the driver created, with its children. Refused, with a report, for what is not the driver's to
- * delete: devices, default queues, file objects, requests that a queue presented. Timers, work items and queues
+ * delete: devices that are no control devices, default queues, file objects, requests that a queue presented. Timers, work items and queues
  * deleted above PASSIVE_LEVEL are finished later by a worker.
  */
 VOID WdfObjectDelete(WDFOBJECT Object);
