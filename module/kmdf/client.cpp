@@ -175,6 +175,10 @@ static long device_control(file *file, File &of, u64 arg)
 	request = make_request(of, transfer, &err);
 	if (err)
 		return err;
+	if (method == METHOD_NEITHER) {
+		request->user_in = control.in;
+		request->user_out = control.out;
+	}
 	if (control.in_length)
 		err = shim_copy_from_user(request->in_data, control.in, control.in_length);
 	if (!err && method == METHOD_IN_DIRECT && control.out_length)

@@ -75,6 +75,22 @@ static NTSTATUS retrieve_buffer(WDFREQUEST handle, bool input, size_t least, voi
 	return status;
 }
 
+static NTSTATUS make_memory(Request &request, const Buffer &buffer, bool writable, Memory **made, WDFMEMORY *out)
+{
+	Ref<Memory> memory = make<Memory>(nullptr, gfp_here(), request.driver);
+
+	if (!memory)
+		return STATUS_INSUFFICIENT_RESOURCES;
+	*made = memory.get();
+	memory->deletable = false;
+	memory->buffer = buffer.data;
+	memory->size = buffer.size;
+	memory->backing = Backing::Request;
+	memory->writable = writable;
+	memory->request = Ref<Request>::retain(&request);
+	return hand_out(static_cast<Ref<Memory> &&>(memory), request, out);
+}
+
 // The same object each time.
 static NTSTATUS retrieve_memory(WDFREQUEST handle, bool input, WDFMEMORY *out, const char *call, const void *caller)
 {
@@ -97,25 +113,67 @@ static NTSTATUS retrieve_memory(WDFREQUEST handle, bool input, WDFMEMORY *out, c
 			return STATUS_SUCCESS;
 		}
 	}
-	Ref<Memory> memory = make<Memory>(nullptr, gfp_here(), request->driver);
+	Memory *made;
 
-	if (!memory)
-		return STATUS_INSUFFICIENT_RESOURCES;
-	Memory &made = *memory;
-
-	made.deletable = false;
-	made.buffer = buffer.data;
-	made.size = buffer.size;
-	made.backing = Backing::Request;
-	made.writable = !input;
-	made.request = Ref<Request>::retain(request.get());
-	status = hand_out(static_cast<Ref<Memory> &&>(memory), *request, out);
+	status = make_memory(*request, buffer, !input, &made, out);
 	if (!NT_SUCCESS(status))
 		return status;
 	SpinGuard guard(core.lock);
 
-	slot = &made;
+	slot = made;
 	return STATUS_SUCCESS;
+}
+
+// METHOD_NEITHER, in EvtIoInCallerContext. What a driver takes for the client's memory is a copy all the same: it was made
+// before, and goes back after the request is completed.
+static Ref<Request> in_caller_context(WDFREQUEST handle, const char *call, const void *caller)
+{
+	Ref<Request> request = access(handle, call, caller);
+
+	if (!request)
+		return request;
+	SpinGuard guard(core.lock);
+	bool neither = request->kind == WdfRequestTypeDeviceControl && (request->code & 3) == METHOD_NEITHER;
+
+	return neither && request->state.is(State::Owned) && !request->from_queue ?
+		       static_cast<Ref<Request> &&>(request) :
+		       Ref<Request>();
+}
+
+static NTSTATUS retrieve_unsafe(WDFREQUEST handle, bool input, size_t least, void **data, size_t *length,
+				const char *call, const void *caller)
+{
+	Ref<Request> request = in_caller_context(handle, call, caller);
+
+	if (!request)
+		return STATUS_INVALID_DEVICE_REQUEST;
+	size_t size = input ? request->in_length : request->out_length;
+
+	if (!size || size < least)
+		return STATUS_BUFFER_TOO_SMALL;
+	*data = reinterpret_cast<void *>(input ? request->user_in : request->user_out);
+	if (length)
+		*length = size;
+	return STATUS_SUCCESS;
+}
+
+static NTSTATUS probe(WDFREQUEST handle, void *user, size_t length, bool write, WDFMEMORY *out, const char *call,
+		      const void *caller)
+{
+	Ref<Request> request = in_caller_context(handle, call, caller);
+	Memory *made;
+
+	if (!request)
+		return STATUS_INVALID_DEVICE_REQUEST;
+	u64 begin = write ? request->user_out : request->user_in;
+	size_t size = write ? request->out_length : request->in_length;
+	u64 offset = reinterpret_cast<u64>(user) - begin;
+
+	if (!length || offset > size || length > size - offset)
+		return STATUS_ACCESS_VIOLATION;
+	Buffer buffer = {(write ? request->out_data : request->in_data) + offset, length};
+
+	return make_memory(*request, buffer, write, &made, out);
 }
 
 } // namespace kmdf
@@ -146,35 +204,42 @@ extern "C" NTSTATUS WdfRequestRetrieveOutputMemory(WDFREQUEST Request, WDFMEMORY
 	return retrieve_memory(Request, false, Memory, "WdfRequestRetrieveOutputMemory", __builtin_return_address(0));
 }
 
-// A driver never sees user memory, and there are no MDLs.
-extern "C" NTSTATUS WdfRequestRetrieveUnsafeUserInputBuffer(WDFREQUEST, size_t, PVOID *, size_t *)
+extern "C" NTSTATUS WdfRequestRetrieveUnsafeUserInputBuffer(WDFREQUEST Request, size_t MinimumRequiredLength,
+							    PVOID *InputBuffer, size_t *Length)
 {
-	return STATUS_NOT_SUPPORTED;
+	return retrieve_unsafe(Request, true, MinimumRequiredLength, InputBuffer, Length,
+			       "WdfRequestRetrieveUnsafeUserInputBuffer", __builtin_return_address(0));
 }
 
-extern "C" NTSTATUS WdfRequestRetrieveUnsafeUserOutputBuffer(WDFREQUEST, size_t, PVOID *, size_t *)
+extern "C" NTSTATUS WdfRequestRetrieveUnsafeUserOutputBuffer(WDFREQUEST Request, size_t MinimumRequiredLength,
+							     PVOID *OutputBuffer, size_t *Length)
 {
-	return STATUS_NOT_SUPPORTED;
+	return retrieve_unsafe(Request, false, MinimumRequiredLength, OutputBuffer, Length,
+			       "WdfRequestRetrieveUnsafeUserOutputBuffer", __builtin_return_address(0));
 }
 
-extern "C" NTSTATUS WdfRequestProbeAndLockUserBufferForRead(WDFREQUEST, PVOID, size_t, WDFMEMORY *)
+extern "C" NTSTATUS WdfRequestProbeAndLockUserBufferForRead(WDFREQUEST Request, PVOID Buffer, size_t Length,
+							    WDFMEMORY *MemoryObject)
 {
-	return STATUS_NOT_SUPPORTED;
+	return probe(Request, Buffer, Length, false, MemoryObject, "WdfRequestProbeAndLockUserBufferForRead",
+		     __builtin_return_address(0));
 }
 
-extern "C" NTSTATUS WdfRequestProbeAndLockUserBufferForWrite(WDFREQUEST, PVOID, size_t, WDFMEMORY *)
+extern "C" NTSTATUS WdfRequestProbeAndLockUserBufferForWrite(WDFREQUEST Request, PVOID Buffer, size_t Length,
+							     WDFMEMORY *MemoryObject)
 {
-	return STATUS_NOT_SUPPORTED;
+	return probe(Request, Buffer, Length, true, MemoryObject, "WdfRequestProbeAndLockUserBufferForWrite",
+		     __builtin_return_address(0));
 }
 
 extern "C" NTSTATUS WdfRequestRetrieveInputWdmMdl(WDFREQUEST, PMDL *)
 {
-	return STATUS_NOT_SUPPORTED;
+	return STATUS_NOT_SUPPORTED; // there are no MDLs
 }
 
 extern "C" NTSTATUS WdfRequestRetrieveOutputWdmMdl(WDFREQUEST, PMDL *)
 {
-	return STATUS_NOT_SUPPORTED;
+	return STATUS_NOT_SUPPORTED; // there are no MDLs
 }
 
 extern "C" VOID WdfRequestGetParameters(WDFREQUEST Request, PWDF_REQUEST_PARAMETERS Parameters)
@@ -201,7 +266,7 @@ extern "C" VOID WdfRequestGetParameters(WDFREQUEST Request, PWDF_REQUEST_PARAMET
 		Parameters->Parameters.DeviceIoControl.OutputBufferLength = request->out_length;
 		Parameters->Parameters.DeviceIoControl.InputBufferLength = request->in_length;
 		Parameters->Parameters.DeviceIoControl.IoControlCode = request->code;
-		Parameters->Parameters.DeviceIoControl.Type3InputBuffer = nullptr;
+		Parameters->Parameters.DeviceIoControl.Type3InputBuffer = reinterpret_cast<PVOID>(request->user_in);
 		break;
 	default:
 		break;

@@ -54,7 +54,9 @@ class Request final : public Object {
 	u8 *buffer = nullptr; // OWNERSHIP: its own; holds both of:
 	u8 *in_data = nullptr;
 	u8 *out_data = nullptr; // for METHOD_BUFFERED the same as in_data
-	bool incoming = false;  // somebody waits for its completion: not one that a driver has created
+	u64 user_in = 0;        // of METHOD_NEITHER: where in_data and out_data are the client's
+	u64 user_out = 0;
+	bool incoming = false; // somebody waits for its completion: not one that a driver has created
 	u64 id = 0;
 	u64 tag = 0;
 	u64 issued_ns = 0;
