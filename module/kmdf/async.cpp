@@ -17,7 +17,7 @@ class AsyncClient final : public kextbridge::RefCounted<AsyncClient>, public Cli
 	kiocb *const iocb_;
 	kmdf_pages *const pages_; // a read's; null: none
 	Ref<Request> request_;
-	bool dying_ = false; // so is the client: written before the cancel's work is queued
+	pid *const process_;
 	StateWord<IocbState> state_ KEXTBRIDGE_GUARDED_BY(core_lock()){IocbState::Pending};
 	Work complete_work_;
 	Work cancel_work_;
@@ -65,7 +65,8 @@ class AsyncClient final : public kextbridge::RefCounted<AsyncClient>, public Cli
 		u32 grace = read_once(kmdf_params.kill_grace_ms);
 
 		cancel_request(request);
-		if (!dying_)
+		// An io_destroy() waits for its requests; so would the end of the process.
+		if (!shim_process_gone(process_))
 			return;
 		if (grace)
 			request.done.wait_hrtimeout(
@@ -88,7 +89,8 @@ class AsyncClient final : public kextbridge::RefCounted<AsyncClient>, public Cli
 
       public:
 	AsyncClient(kiocb *iocb, kmdf_pages *pages, Ref<Request> request)
-		: iocb_(iocb), pages_(pages), request_(static_cast<Ref<Request> &&>(request))
+		: iocb_(iocb), pages_(pages), request_(static_cast<Ref<Request> &&>(request)),
+		  process_(shim_get_current_tgid())
 	{
 		complete_work_.init(complete_function, this, "kmdf_async", &complete_key);
 		cancel_work_.init(cancel_function, this, "kmdf_cancel", &cancel_key);
@@ -97,15 +99,15 @@ class AsyncClient final : public kextbridge::RefCounted<AsyncClient>, public Cli
 	static void destroy(AsyncClient *client)
 	{
 		client->request_ = Ref<Request>();
+		shim_put_pid(client->process_);
 		shim_kfree(client);
 	}
 
 	void completed(Request &) override { complete_work_.queue(core.dispatcher); }
 
 	// CONTEXT: interrupts off. The iocb is not completed before this has returned, so the request's reference is there.
-	void cancelled(bool dying)
+	void cancelled()
 	{
-		dying_ = dying;
 		get();
 		if (!cancel_work_.queue(core.dispatcher))
 			put(); // it was queued already
@@ -145,7 +147,7 @@ s64 submit_async(Ref<Request> request, kiocb *iocb, iov_iter *to)
 
 } // namespace kmdf
 
-extern "C" void kmdf_aio_cancel_c(void *owner, bool exiting)
+extern "C" void kmdf_aio_cancel_c(void *owner)
 {
-	static_cast<kmdf::AsyncClient *>(owner)->cancelled(exiting);
+	static_cast<kmdf::AsyncClient *>(owner)->cancelled();
 }

@@ -46,6 +46,7 @@ Ref<Request> make_request(File &file, const Transfer &transfer, int *err)
 	request->device = &device;
 	request->file = Ref<File>::retain(&file);
 	request->incoming = true;
+	request->deletable = false;
 	request->kind = transfer.kind;
 	request->code = transfer.code;
 	request->in_length = transfer.in_length;

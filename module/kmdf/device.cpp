@@ -152,6 +152,19 @@ int Device::start()
 	return -errno_of(status);
 }
 
+// All are told before any is waited for.
+void Device::stop_queues(u32 action)
+{
+	each_queue([action](Queue &queue) {
+		if (queue.power_managed)
+			queue.power_tell(action);
+	});
+	each_queue([](Queue &queue) {
+		if (queue.power_managed)
+			queue.power_wait();
+	});
+}
+
 void Device::suspend()
 {
 	{
@@ -162,10 +175,7 @@ void Device::suspend()
 	}
 	if (init.pnp.EvtDeviceSelfManagedIoSuspend)
 		init.pnp.EvtDeviceSelfManagedIoSuspend(handle_of(*this));
-	each_queue([](Queue &queue) {
-		if (queue.power_managed)
-			queue.power_stop(WdfRequestStopActionSuspend);
-	});
+	stop_queues(WdfRequestStopActionSuspend);
 	power_down(WdfPowerDeviceD3);
 	SpinGuard guard(core.lock);
 
@@ -207,11 +217,8 @@ void Device::retire()
 	node = nullptr;
 	if (before == Pnp::Started && init.pnp.EvtDeviceSelfManagedIoSuspend)
 		init.pnp.EvtDeviceSelfManagedIoSuspend(handle_of(*this));
-	each_queue([](Queue &queue) {
-		queue.begin_purge();
-		if (queue.power_managed)
-			queue.power_stop(WdfRequestStopActionPurge);
-	});
+	each_queue([](Queue &queue) { queue.begin_purge(); });
+	stop_queues(WdfRequestStopActionPurge);
 	if (before == Pnp::Started)
 		power_down(WdfPowerDeviceD3Final);
 	if (before != Pnp::Adding || !init.control) {

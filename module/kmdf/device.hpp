@@ -109,6 +109,7 @@ class Device final : public Object {
 	template <typename F> void each_queue(F function) KEXTBRIDGE_EXCLUDES(core_lock());
 	NTSTATUS power_up(bool first) KEXTBRIDGE_EXCLUDES(core_lock());
 	void power_down(WDF_POWER_DEVICE_STATE to) KEXTBRIDGE_EXCLUDES(core_lock());
+	void stop_queues(u32 action) KEXTBRIDGE_EXCLUDES(core_lock());
 	void report_left() KEXTBRIDGE_EXCLUDES(core_lock());
 	NTSTATUS make_node() KEXTBRIDGE_EXCLUDES(core_lock());
 };

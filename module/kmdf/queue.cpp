@@ -254,6 +254,8 @@ bool Queue::turn(u32 turns)
 			if (side_by_side()) {
 				inside++;
 				get(); // OWNERSHIP: the work's
+				// OWNERSHIP: the work's, too: as long as it runs, nobody else gets its address.
+				request->get();
 				request->handler_work.queue(core.dispatcher);
 				return true;
 			}
@@ -328,6 +330,7 @@ void Queue::handler_function(void *r)
 	}
 	for (u32 turns = 0; queue->turn(turns); turns++)
 		continue;
+	request.put();
 }
 
 // Zero bytes to read or to write are none of the driver's business, unless it wants them.
@@ -395,9 +398,7 @@ void Queue::cancel_all()
 		// What comes meanwhile is not part of it.
 		budget = queued_count;
 		for (Request *request = owned.front(); request; request = owned.next(*request)) {
-			if (request->state.is(State::Owned))
-				request->canceled = true;
-			else if (request->state.take(State::Cancelable, State::Cancelled)) {
+			if (request->state.take(State::Cancelable, State::Cancelled)) {
 				request->canceled = true;
 				request->canceled_ns = shim_ktime_get_ns();
 				request->get();

@@ -90,8 +90,9 @@ class Queue final : public Object {
 	void begin_purge() KEXTBRIDGE_EXCLUDES(core_lock());
 	void purge_and_wait() KEXTBRIDGE_EXCLUDES(core_lock());
 
-	// D0 is left: EvtIoStop of each request that the driver has, until each is given back, kept or completed.
-	void power_stop(u32 action) KEXTBRIDGE_EXCLUDES(core_lock());
+	// D0 is left: EvtIoStop of each request that the driver has; then until each is given back, kept or completed.
+	void power_tell(u32 action) KEXTBRIDGE_EXCLUDES(core_lock());
+	void power_wait() KEXTBRIDGE_EXCLUDES(core_lock());
 	void power_start() KEXTBRIDGE_EXCLUDES(core_lock());
 
 	// The end of what `present` has not given to the driver.

@@ -215,10 +215,14 @@ static void change(WDFQUEUE handle, const Change &change, Wait wait, PFN_WDF_IO_
 				queue->dispatches = false;
 			if (change.cancel)
 				queue->purging = true;
-			slot.function = function;
-			slot.context = context;
-			slot.waited_for = here;
-			slot.purges = change.cancel;
+			// Without somebody to tell, what is pending stays as it is.
+			if (function || here) {
+				slot.function = function;
+				slot.context = context;
+				slot.waited_for = here;
+				slot.purges = false;
+			}
+			slot.purges |= change.cancel;
 		}
 	}
 	if (own)
@@ -252,6 +256,9 @@ static bool move(Request &request, Queue &to, bool at_head, Ref<Queue> &from, bo
 	*status = STATUS_INVALID_DEVICE_REQUEST;
 	if (!request.incoming || request.sent || !request.state.is(State::Owned))
 		return false;
+	// Of those that come from no queue, an open may be put into one (EvtDeviceFileCreate).
+	if (!request.queue && request.kind != WdfRequestTypeCreate)
+		return false;
 	if (at_head ? request.queue != &to : request.queue == &to || request.device != to.device)
 		return false;
 	if (!at_head && (!to.accepts || to.deleting)) {
@@ -268,7 +275,8 @@ static bool move(Request &request, Queue &to, bool at_head, Ref<Queue> &from, bo
 
 	if (!request.state.take(State::Owned, State::Queued))
 		return false;
-	request.queue->leave_owned_locked(request);
+	if (request.queue)
+		request.queue->leave_owned_locked(request);
 	to.put_in_locked(request, at_head);
 	if (canceled)
 		to.cancel_queued_locked(request);
@@ -312,7 +320,7 @@ static NTSTATUS pass(Request &request, Queue &to, bool at_head, const char *call
 		finish(Ref<Request>::adopt(&request), STATUS_CANCELLED, 0);
 	} else {
 		to.dispatch(Enter::Event);
-		if (from.get() != &to)
+		if (from && from.get() != &to)
 			from->dispatch(Enter::Completion);
 	}
 	return status;

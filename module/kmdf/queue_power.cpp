@@ -7,8 +7,8 @@
 
 namespace kmdf {
 
-// EvtIoStop of each request that is the driver's and not cancelled, then wait for those that it has not answered for.
-void Queue::power_stop(u32 action)
+// EvtIoStop of each request that is the driver's and not cancelled.
+void Queue::power_tell(u32 action)
 {
 	{
 		SpinGuard guard(core.lock);
@@ -38,6 +38,10 @@ void Queue::power_stop(u32 action)
 		power = Power::Waiting;
 	}
 	dispatch(Enter::Event); // cancels that had to wait
+}
+
+void Queue::power_wait()
+{
 	wait_for([this]() KEXTBRIDGE_REQUIRES(core.lock) { return all_kept_locked(); }, "leaving D0");
 	{
 		SpinGuard guard(core.lock);

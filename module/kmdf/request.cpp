@@ -105,6 +105,8 @@ static NTSTATUS client_status(NTSTATUS status)
 		return STATUS_DEVICE_BUSY;
 	case static_cast<u32>(STATUS_WDF_INTERNAL_ERROR):
 		return STATUS_INTERNAL_ERROR;
+	case static_cast<u32>(STATUS_WDF_NOT_ENOUGH_MAP_REGISTERS):
+		return STATUS_INSUFFICIENT_RESOURCES;
 	default:
 		// Facility 0x020 of any severity.
 		return (static_cast<u32>(status) >> 16 & 0xfff) == 0x020 ? STATUS_INVALID_DEVICE_REQUEST : status;
@@ -320,7 +322,7 @@ extern "C" BOOLEAN WdfRequestIsCanceled(WDFREQUEST Request)
 	{
 		SpinGuard guard(core.lock);
 
-		if (request->state.is(State::Owned))
+		if (request->state.is(State::Owned) || request->state.is(State::Called))
 			return request->canceled;
 		marked = request->driver_has_locked();
 	}

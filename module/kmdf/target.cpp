@@ -196,6 +196,7 @@ static Ref<Request> make_lower(Device &device, Sending &sending)
 		return lower;
 	lower->device = &device;
 	lower->incoming = true;
+	lower->deletable = false;
 	lower->client = &sending;
 	lower->kind = sending.kind;
 	lower->code = sending.code;
@@ -344,7 +345,7 @@ void Target::close()
 		device = static_cast<Ref<Device> &&>(to);
 	}
 	// Its own device goes with it.
-	if (device && device.get() != owner)
+	if (device && device->driver != owner->driver)
 		shim_module_put(device->driver->glue->module);
 }
 

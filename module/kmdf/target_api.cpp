@@ -64,7 +64,10 @@ static NTSTATUS open_target(Target &target, const WDF_IO_TARGET_OPEN_PARAMS &par
 		return STATUS_OBJECT_NAME_NOT_FOUND;
 	module *of = to->driver->glue->module;
 
-	if (to.get() != target.owner && !shim_try_module_get(of))
+	// Its own module cannot go before the target.
+	bool other = to->driver != target.driver;
+
+	if (other && !shim_try_module_get(of))
 		return STATUS_OBJECT_NAME_NOT_FOUND;
 	bool open;
 	{
@@ -76,7 +79,7 @@ static NTSTATUS open_target(Target &target, const WDF_IO_TARGET_OPEN_PARAMS &par
 			target.state = WdfIoTargetStarted;
 		}
 	}
-	if (open && to.get() != target.owner)
+	if (open && other)
 		shim_module_put(of);
 	return open ? STATUS_INVALID_DEVICE_STATE : STATUS_SUCCESS;
 }

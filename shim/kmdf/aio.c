@@ -27,7 +27,7 @@ bool shim_kiocb_is_aio(struct kiocb *iocb)
 
 static int cancel(struct kiocb *iocb)
 {
-	kmdf_aio_cancel_c(iocb->private, current->flags & PF_EXITING);
+	kmdf_aio_cancel_c(iocb->private);
 	return 0;
 }
 

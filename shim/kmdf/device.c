@@ -57,9 +57,20 @@ static int node_flush(struct file *file, fl_owner_t id)
 	return 0;
 }
 
+/*
+ * io_uring asks so when poll says that there is something: nobody can know that of a driver. It then comes again in a
+ * worker of its own, which may block.
+ */
+static bool must_not_wait(const struct kiocb *iocb)
+{
+	return iocb->ki_flags & IOCB_NOWAIT;
+}
+
 static ssize_t node_read(struct kiocb *iocb, struct iov_iter *to)
 {
-	s64 done = kmdf_read_c(iocb, iocb->ki_filp, iocb->ki_filp->private_data, to, iov_iter_count(to), iocb->ki_pos);
+	s64 done = must_not_wait(iocb) ? -EAGAIN :
+					 kmdf_read_c(iocb, iocb->ki_filp, iocb->ki_filp->private_data, to,
+						     iov_iter_count(to), iocb->ki_pos);
 
 	if (done > 0)
 		iocb->ki_pos += done;
@@ -68,8 +79,9 @@ static ssize_t node_read(struct kiocb *iocb, struct iov_iter *to)
 
 static ssize_t node_write(struct kiocb *iocb, struct iov_iter *from)
 {
-	s64 done = kmdf_write_c(iocb, iocb->ki_filp, iocb->ki_filp->private_data, from, iov_iter_count(from),
-				iocb->ki_pos);
+	s64 done = must_not_wait(iocb) ? -EAGAIN :
+					 kmdf_write_c(iocb, iocb->ki_filp, iocb->ki_filp->private_data, from,
+						      iov_iter_count(from), iocb->ki_pos);
 
 	if (done > 0)
 		iocb->ki_pos += done;

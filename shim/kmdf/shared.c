@@ -12,6 +12,7 @@
 #include "../module.c"
 #include "../mutex.c"
 #include "../param.c"
+#include "../pid.c"
 #include "../sched.c"
 #include "../spinlock.c"
 #include "../time.c"

@@ -118,8 +118,8 @@ void kmdf_flush_c(struct file *file, void *data);
 /* Bytes, or negative errno; -EIOCBQUEUED: shim_ki_complete() follows. */
 s64 kmdf_read_c(struct kiocb *iocb, struct file *file, void *data, struct iov_iter *to, size_t bytes, s64 pos);
 s64 kmdf_write_c(struct kiocb *iocb, struct file *file, void *data, struct iov_iter *from, size_t bytes, s64 pos);
-/* CONTEXT: interrupts off, under the lock of the asynchronous context. exiting: so is its process. */
-void kmdf_aio_cancel_c(void *owner, bool exiting);
+/* CONTEXT: interrupts off, under the lock of the asynchronous context, perhaps in softirq. */
+void kmdf_aio_cancel_c(void *owner);
 long kmdf_ioctl_c(struct file *file, void *data, unsigned int cmd, u64 arg);
 unsigned int kmdf_poll_c(struct file *file, void *data, struct poll_table_struct *table);
 /* A line per interface, into a page. */
