@@ -150,6 +150,7 @@ void finish(Ref<Request> alive, NTSTATUS result, u64 information)
 		information = request.longest_information();
 	}
 	check_memory(request);
+	forget_format(request); // nobody sends it any more
 	request.result = result;
 	request.information = information;
 	doomed.dispose_of(request);

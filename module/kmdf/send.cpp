@@ -275,11 +275,9 @@ extern "C" NTSTATUS WdfRequestReuse(WDFREQUEST Request, PWDF_REQUEST_REUSE_PARAM
 	request->result = ReuseParams->Status;
 	request->information = 0;
 	if (Sending *sending = request->sending) {
-		sending->formatted = false;
 		sending->on_completion = nullptr;
 		sending->context = nullptr;
-		sending->in.memory = Ref<Object>();
-		sending->out.memory = Ref<Object>();
+		forget_format(*request);
 	}
 	return STATUS_SUCCESS;
 }

@@ -36,16 +36,22 @@ Sending *sending_of(Request &request)
 	return request.sending;
 }
 
+// Not while it is sent. Memory of the request itself refers to the request.
+void forget_format(Request &request)
+{
+	if (!request.sending)
+		return;
+	request.sending->formatted = false;
+	request.sending->in.memory = Ref<Object>();
+	request.sending->out.memory = Ref<Object>();
+}
+
 // Nobody sees it any more, and it is Idle: what was sent holds a reference to the request.
 void free_sending(Request &request)
 {
-	Sending *sending = request.sending;
-
-	if (!sending)
-		return;
-	sending->in.memory = Ref<Object>();
-	sending->out.memory = Ref<Object>();
-	shim_kvfree_rcu(sending);
+	forget_format(request);
+	if (request.sending)
+		shim_kvfree_rcu(request.sending);
 }
 
 // ---- the end

@@ -81,6 +81,7 @@ class Target final : public Object {
 // Whoever cancels a request that its driver has sent on cancels what is below.
 void cancel_below(Request &request) KEXTBRIDGE_EXCLUDES(core_lock());
 void free_sending(Request &request);
+void forget_format(Request &request) KEXTBRIDGE_EXCLUDES(core_lock());
 
 // What the request is sent as. Null: no memory.
 Sending *sending_of(Request &request);
