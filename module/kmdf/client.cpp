@@ -45,6 +45,7 @@ Ref<Request> make_request(File &file, const Transfer &transfer, int *err)
 	}
 	request->device = &device;
 	request->file = Ref<File>::retain(&file);
+	request->not_yet();
 	request->incoming = true;
 	request->deletable = false;
 	request->kind = transfer.kind;

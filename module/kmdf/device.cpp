@@ -268,6 +268,8 @@ void Device::drain()
 void Device::submit(Request &request)
 {
 	bool refused;
+
+	request.from_now_on();
 	{
 		SpinGuard guard(core.lock);
 

@@ -88,6 +88,10 @@ class Object {
 		put();
 	}
 
+	// A request that has not been submitted goes without callbacks, too.
+	void not_yet() { destroyed_ = true; }
+	void from_now_on() { destroyed_ = false; }
+
 	u64 handle_value() const { return handle_; }
 	void *handle() const { return reinterpret_cast<void *>(handle_); }
 

@@ -420,11 +420,6 @@ void Queue::cancel_all()
 	dispatch(Enter::Event);
 }
 
-SpinLock &the_lock()
-{
-	return core.lock;
-}
-
 void Queue::report_keeper(const char *what, u32 waited_ms)
 {
 	Ref<Request> oldest;
@@ -435,6 +430,22 @@ void Queue::report_keeper(const char *what, u32 waited_ms)
 	}
 	report(Rule::PowerTimeout, oldest ? static_cast<Object *>(oldest.get()) : this,
 	       "keeps its queue from %s for %u ms", what, waited_ms);
+}
+
+void Queue::wait_for(bool (*condition)(Queue &queue), const char *what)
+{
+	u32 grace = read_once(kmdf_params.stop_ms);
+	auto holds = [this, condition] {
+		SpinGuard guard(core.lock);
+
+		return condition(*this);
+	};
+
+	while (idle.wait_hrtimeout(holds, grace ? static_cast<s64>(grace * kNanosecondsPerMs) : SHIM_KTIME_MAX,
+				   SHIM_TASK_UNINTERRUPTIBLE)) {
+		report_keeper(what, grace);
+		grace = 60000;
+	}
 }
 
 void Queue::begin_purge()
@@ -451,7 +462,8 @@ void Queue::begin_purge()
 void Queue::purge_and_wait()
 {
 	begin_purge();
-	wait_for([this]() KEXTBRIDGE_REQUIRES(core.lock) { return drained_locked() && cancelled.empty() && !inside; },
+	wait_for([](Queue &queue) KEXTBRIDGE_REQUIRES(
+			 core.lock) { return queue.drained_locked() && queue.cancelled.empty() && !queue.inside; },
 		 "ending");
 }
 

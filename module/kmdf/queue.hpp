@@ -27,9 +27,6 @@ struct StateCallback {
 // Notifying: EvtIoStop is being called, no EvtRequestCancel is. Waiting: for what EvtIoStop has not answered for.
 enum class Power : u8 { On, Notifying, Waiting, Off };
 
-// core.lock, for what stands before core.hpp.
-SpinLock &the_lock() KEXTBRIDGE_RETURN_CAPABILITY(core_lock());
-
 // Who runs the loop: Event must see that it is looked at, Completion leaves it to a thread that is inside.
 enum class Enter : u8 { Event, Completion };
 
@@ -99,23 +96,8 @@ class Queue final : public Object {
 	void end_presented(Request &request, NTSTATUS result) KEXTBRIDGE_EXCLUDES(core_lock());
 	bool trivial(const Request &request) const;
 
-	// Until the condition holds, which is asked under the lock; the log says who keeps it waiting.
-	template <typename F> void wait_for(F condition, const char *what) KEXTBRIDGE_EXCLUDES(core_lock())
-	{
-		u32 grace = read_once(kmdf_params.stop_ms);
-		auto holds = [&] {
-			SpinGuard guard(the_lock());
-
-			return condition();
-		};
-
-		while (idle.wait_hrtimeout(holds, grace ? static_cast<s64>(grace * kNanosecondsPerMs) : SHIM_KTIME_MAX,
-					   SHIM_TASK_UNINTERRUPTIBLE)) {
-			report_keeper(what, grace);
-			grace = 60000;
-		}
-	}
-	void report_keeper(const char *what, u32 waited_ms) KEXTBRIDGE_EXCLUDES(core_lock());
+	// Until the condition, which is asked under the lock, holds; the log says who keeps it waiting.
+	void wait_for(bool (*condition)(Queue &queue), const char *what) KEXTBRIDGE_EXCLUDES(core_lock());
 
 	// The work of a request whose handler has a worker of its own.
 	static void handler_function(void *request) KEXTBRIDGE_EXCLUDES(core_lock());
@@ -138,6 +120,7 @@ class Queue final : public Object {
 	bool cancel_due_locked() const KEXTBRIDGE_REQUIRES(core_lock());
 	bool something_due_locked() const KEXTBRIDGE_REQUIRES(core_lock());
 	bool all_kept_locked() const KEXTBRIDGE_REQUIRES(core_lock());
+	void report_keeper(const char *what, u32 waited_ms) KEXTBRIDGE_EXCLUDES(core_lock());
 };
 
 } // namespace kmdf

@@ -185,9 +185,15 @@ constexpr Change kStopAndPurge = {true, false, true, false};
 constexpr Change kPurge = {false, true, true, true};
 constexpr Change kDrain = {false, true, false, true};
 
-static bool ended_locked(const Queue &queue, bool whole) KEXTBRIDGE_REQUIRES(core.lock)
+// Of one that waits for it itself: the callbacks have returned, too.
+static bool drained_and_left(Queue &queue) KEXTBRIDGE_REQUIRES(core.lock)
 {
-	return whole ? queue.drained_locked() : !queue.owned_count;
+	return queue.drained_locked() && !queue.inside;
+}
+
+static bool stopped_and_left(Queue &queue) KEXTBRIDGE_REQUIRES(core.lock)
+{
+	return !queue.owned_count && !queue.inside;
 }
 
 static void change(WDFQUEUE handle, const Change &change, Wait wait, PFN_WDF_IO_QUEUE_STATE function,
@@ -235,13 +241,10 @@ static void change(WDFQUEUE handle, const Change &change, Wait wait, PFN_WDF_IO_
 		queue->cancel_all();
 	if (!here)
 		return queue->dispatch(Enter::Event);
-	Queue &q = *queue;
-	bool whole = change.whole;
-
-	q.wait_for([&q, whole]() KEXTBRIDGE_REQUIRES(core.lock) { return ended_locked(q, whole) && !q.inside; }, call);
+	queue->wait_for(change.whole ? drained_and_left : stopped_and_left, call);
 	SpinGuard guard(core.lock);
 
-	q.purging &= !slot.purges;
+	queue->purging &= !slot.purges;
 	slot = {};
 }
 

@@ -15,7 +15,7 @@ void Queue::power_tell(u32 action)
 
 		power = Power::Notifying;
 	}
-	wait_for([this]() KEXTBRIDGE_REQUIRES(core.lock) { return !inside; }, "leaving D0");
+	wait_for([](Queue &queue) KEXTBRIDGE_REQUIRES(core.lock) { return !queue.inside; }, "leaving D0");
 	{
 		SpinGuard guard(core.lock);
 
@@ -42,7 +42,7 @@ void Queue::power_tell(u32 action)
 
 void Queue::power_wait()
 {
-	wait_for([this]() KEXTBRIDGE_REQUIRES(core.lock) { return all_kept_locked(); }, "leaving D0");
+	wait_for([](Queue &queue) KEXTBRIDGE_REQUIRES(core.lock) { return queue.all_kept_locked(); }, "leaving D0");
 	{
 		SpinGuard guard(core.lock);
 

@@ -201,6 +201,7 @@ static Ref<Request> make_lower(Device &device, Sending &sending)
 	if (!lower)
 		return lower;
 	lower->device = &device;
+	lower->not_yet();
 	lower->incoming = true;
 	lower->deletable = false;
 	lower->client = &sending;
