@@ -199,13 +199,13 @@ static long device_control(file *file, File &of, u64 arg)
 
 // ---- cancel
 
-static bool wanted(const Request &request, const kmdf_cancel &cancel)
+static bool wanted(const Request &request, const kmdf_cancel &cancel, int tid)
 {
 	switch (cancel.what) {
 	case KMDF_CANCEL_TAG:
 		return request.tag == cancel.tag;
 	case KMDF_CANCEL_THREAD:
-		return request.tid == static_cast<int>(cancel.tag);
+		return request.tid == tid;
 	default:
 		return true;
 	}
@@ -255,9 +255,14 @@ static long cancel_requests(File &file, u64 arg)
 		return err;
 	if (cancel.what < KMDF_CANCEL_TAG || cancel.what > KMDF_CANCEL_THREAD)
 		return -SHIM_EINVAL;
+	// 0 names none: most requests have no tag.
+	if (cancel.what == KMDF_CANCEL_TAG && !cancel.tag)
+		return -SHIM_EINVAL;
+	int tid = cancel.what == KMDF_CANCEL_THREAD ? shim_find_tid(cancel.tag) : 0;
+
 	cancel.found = cancel.finished = cancel.notified = cancel.flagged = 0;
 	each_request(file, [&](Request &request) {
-		if (wanted(request, cancel))
+		if (wanted(request, cancel, tid))
 			count(cancel, cancel_request(request));
 	});
 	return put_struct(arg, cancel, cancel.size);

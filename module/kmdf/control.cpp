@@ -183,7 +183,8 @@ static long cancel(u64 arg)
 		return -SHIM_ENOENT;
 	if (request->uid != shim_current_uid() && !shim_capable(SHIM_CAP_SYS_ADMIN))
 		return -SHIM_EPERM;
-	cancel_request(*request);
+	if (cancel_request(*request) == CancelOutcome::TooLate)
+		args.state = KMDF_REQUEST_COMPLETED; // since it was looked at
 	return put_struct(arg, args, args.size);
 }
 

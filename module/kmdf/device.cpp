@@ -18,7 +18,7 @@ Device::Device(Driver *driver, const WDFDEVICE_INIT &init) : Object(Type::Device
 	drained.init("kmdf_device", &drained_key);
 }
 
-void Device::release_parts()
+void Device::release_parts() KEXTBRIDGE_UNCHECKED // nobody else can see it any more
 {
 	while (Name *name = names.front()) {
 		name->node.unlink();

@@ -77,7 +77,7 @@ class Device final : public Object {
 
 	// Before it is started, then read only.
 	List<Name, &Name::node> names;
-	List<Interface, &Interface::node> interfaces;
+	List<Interface, &Interface::node> interfaces KEXTBRIDGE_GUARDED_BY(core_lock());
 	::device *node = nullptr;
 	u32 minor = 0;
 

@@ -406,7 +406,7 @@ static NTSTATUS add_name(kmdf::Device &device, const UNICODE_STRING &link)
 		if (*c == '\\' || *c == '/')
 			name = c + 1;
 	}
-	if (!*name || *name == '.' || same(name, "control"))
+	if (!*name || *name == '.' || same(name, "control") || same(name, "by-interface"))
 		return STATUS_INVALID_PARAMETER;
 	Name *added = static_cast<Name *>(shim_kzalloc(sizeof(*added), SHIM_GFP_KERNEL));
 
@@ -446,6 +446,8 @@ extern "C" NTSTATUS WdfDeviceCreateDeviceInterface(WDFDEVICE Device, const GUID 
 		shim_kfree(added);
 		return STATUS_INVALID_PARAMETER;
 	}
+	SpinGuard guard(core.lock);
+
 	device->interfaces.push_back(*added);
 	return STATUS_SUCCESS;
 }
@@ -457,6 +459,8 @@ extern "C" size_t kmdf_attribute_c(void *owner, enum kmdf_attribute which, char 
 
 	if (which == KMDF_ATTRIBUTE_DRIVER)
 		return shim_scnprintf(page, size, "%s\n", driver_name(*device.driver));
+	SpinGuard guard(core.lock);
+
 	for (Interface *i = device.interfaces.front(); i; i = device.interfaces.next(*i)) {
 		const GUID &g = i->guid;
 

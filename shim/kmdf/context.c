@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Where the caller is, and the little calls that only kmdf.ko makes. */
 #include <linux/bottom_half.h>
+#include <linux/pid.h>
 #include <linux/preempt.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
@@ -74,6 +75,16 @@ int shim_current_tgid(void)
 int shim_current_tid(void)
 {
 	return task_pid_nr(current);
+}
+
+int shim_find_tid(u64 id)
+{
+	int tid;
+
+	rcu_read_lock();
+	tid = id <= INT_MAX ? pid_nr(find_vpid(id)) : 0;
+	rcu_read_unlock();
+	return tid;
 }
 
 u64 shim_ktime_get_real_ns(void)

@@ -38,6 +38,8 @@ bool shim_fatal_signal_pending(void);
 /* In the initial pid namespace: the process, and the thread. */
 int shim_current_tgid(void);
 int shim_current_tid(void);
+/* Of the thread that the caller calls so in its own pid namespace; 0: there is none. */
+int shim_find_tid(u64 id);
 u64 shim_ktime_get_real_ns(void);
 
 /* ---- text.c: as the kernel's, with its %pS ---- */

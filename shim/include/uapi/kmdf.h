@@ -56,7 +56,7 @@ struct kmdf_device_control {
 #define KMDF_CANCEL_THREAD \
 	3u /* those of this open file that thread `tag` (its thread id) waits for: CancelSynchronousIo() */
 
-/* KMDF_IOC_CANCEL: returns 0, also when nothing was found. Never waits for a driver. */
+/* KMDF_IOC_CANCEL: returns 0, also when nothing was found. EINVAL: KMDF_CANCEL_TAG with tag 0. Never waits for a driver. */
 struct kmdf_cancel {
 	__u32 size;
 	__u32 what; /* KMDF_CANCEL_* */
@@ -155,7 +155,9 @@ struct kmdf_request {
 };
 
 /*
- * KMDF_IOC_LIST: all of it as of one moment per device. ENOBUFS: it does not fit, `used` is the size that it needs now.
+ * KMDF_IOC_LIST: all of it as of one moment. Requests that are in no queue are counted at their device only: an open that
+ * its driver has not answered, one in EvtIoInCallerContext. ENOBUFS: it does not fit, `used` is the size that it needs now;
+ * there is no list of more than 4 MiB.
  */
 struct kmdf_list {
 	__u32 size;
