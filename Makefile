@@ -52,6 +52,8 @@ drivers: modules
 	@$(MAKE) --no-print-directory -C selftests/drivers/sample_user KEXTBRIDGE="$(CURDIR)" KDIR="$(KDIR)" \
 		OUT="$(CURDIR)/.build/$(release)/drivers/sample_user" \
 		EXTRA_SYMVERS="$(CURDIR)/.build/$(release)/drivers/sample/Module.symvers"
+	@$(MAKE) --no-print-directory -C selftests/drivers/kmecho KEXTBRIDGE="$(CURDIR)" KDIR="$(KDIR)" \
+		OUT="$(CURDIR)/.build/$(release)/drivers/kmecho"
 
 userspace:
 	@$(MAKE) --no-print-directory -C userspace

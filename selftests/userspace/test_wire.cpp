@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <uapi/kextbridge.h>
+#include <uapi/kmdf.h>
 
 namespace {
 
@@ -165,4 +166,83 @@ TEST(Wire, T_090_PlacesOfAllFields)
 		       FIELD(kextbridge_load, identifier, 8), FIELD(kextbridge_load, identifier_size, 16),
 		       FIELD(kextbridge_load, result, 20)},
 		      sizeof(kextbridge_load), 24);
+}
+
+/* Direction (both), size, 0xb7, number. */
+TEST(Wire, KmdfNumbersOfAllCalls)
+{
+	EXPECT_EQ(KMDF_IOC_DEVICE_CONTROL, 0xc038b701u);
+	EXPECT_EQ(KMDF_IOC_CANCEL, 0xc020b702u);
+	EXPECT_EQ(KMDF_IOC_LAST_STATUS, 0xc010b703u);
+	EXPECT_EQ(KMDF_IOC_LIST, 0xc018b710u);
+	EXPECT_EQ(KMDF_IOC_CANCEL_REQUEST, 0xc010b711u);
+}
+
+TEST(Wire, KmdfValuesOfAllConstants)
+{
+	EXPECT_EQ(KMDF_NAME_SIZE, 64);
+	EXPECT_EQ(KMDF_CANCEL_TAG, 1u);
+	EXPECT_EQ(KMDF_CANCEL_FILE, 2u);
+	EXPECT_EQ(KMDF_CANCEL_THREAD, 3u);
+	EXPECT_EQ(KMDF_RECORD_DEVICE, 1);
+	EXPECT_EQ(KMDF_RECORD_QUEUE, 2);
+	EXPECT_EQ(KMDF_RECORD_REQUEST, 3);
+	EXPECT_EQ(KMDF_DEVICE_WORKING, 1);
+	EXPECT_EQ(KMDF_DEVICE_LOW_POWER, 2);
+	EXPECT_EQ(KMDF_DEVICE_REMOVED, 3);
+	EXPECT_EQ(KMDF_QUEUE_SEQUENTIAL, 1);
+	EXPECT_EQ(KMDF_QUEUE_PARALLEL, 2);
+	EXPECT_EQ(KMDF_QUEUE_MANUAL, 3);
+	EXPECT_EQ(KMDF_QUEUE_ACCEPTS, 1u);
+	EXPECT_EQ(KMDF_QUEUE_DISPATCHES, 2u);
+	EXPECT_EQ(KMDF_QUEUE_POWER_OFF, 0x10u);
+	EXPECT_EQ(KMDF_QUEUE_DEFAULT, 0x10000u);
+	EXPECT_EQ(KMDF_QUEUE_POWER_MANAGED, 0x20000u);
+	EXPECT_EQ(KMDF_REQUEST_QUEUED, 1);
+	EXPECT_EQ(KMDF_REQUEST_OWNED, 2);
+	EXPECT_EQ(KMDF_REQUEST_CANCELABLE, 3);
+	EXPECT_EQ(KMDF_REQUEST_CANCELLED, 4);
+	EXPECT_EQ(KMDF_REQUEST_CALLED, 5);
+	EXPECT_EQ(KMDF_REQUEST_COMPLETED, 6);
+	EXPECT_EQ(KMDF_REQUEST_CANCEL_ASKED, 1u);
+	EXPECT_EQ(KMDF_REQUEST_DETACHED, 2u);
+	EXPECT_EQ(KMDF_REQUEST_SENT, 4u);
+}
+
+TEST(Wire, KmdfPlacesOfAllFields)
+{
+	expect_layout({FIELD(kmdf_device_control, size, 0), FIELD(kmdf_device_control, code, 4),
+		       FIELD(kmdf_device_control, in, 8), FIELD(kmdf_device_control, out, 16),
+		       FIELD(kmdf_device_control, in_length, 24), FIELD(kmdf_device_control, out_length, 28),
+		       FIELD(kmdf_device_control, tag, 32), FIELD(kmdf_device_control, information, 40),
+		       FIELD(kmdf_device_control, status, 48), FIELD(kmdf_device_control, reserved, 52)},
+		      sizeof(kmdf_device_control), 56);
+	expect_layout({FIELD(kmdf_cancel, size, 0), FIELD(kmdf_cancel, what, 4), FIELD(kmdf_cancel, tag, 8),
+		       FIELD(kmdf_cancel, found, 16), FIELD(kmdf_cancel, finished, 20),
+		       FIELD(kmdf_cancel, notified, 24), FIELD(kmdf_cancel, flagged, 28)},
+		      sizeof(kmdf_cancel), 32);
+	expect_layout({FIELD(kmdf_last_status, size, 0), FIELD(kmdf_last_status, status, 4),
+		       FIELD(kmdf_last_status, information, 8)},
+		      sizeof(kmdf_last_status), 16);
+	expect_layout({FIELD(kmdf_record, size, 0), FIELD(kmdf_record, kind, 4)}, sizeof(kmdf_record), 8);
+	expect_layout({FIELD(kmdf_device, record, 0), FIELD(kmdf_device, id, 8), FIELD(kmdf_device, state, 16),
+		       FIELD(kmdf_device, opens, 20), FIELD(kmdf_device, requests, 24),
+		       FIELD(kmdf_device, reserved, 28), FIELD(kmdf_device, name, 32), FIELD(kmdf_device, driver, 96)},
+		      sizeof(kmdf_device), 160);
+	expect_layout({FIELD(kmdf_queue, record, 0), FIELD(kmdf_queue, id, 8), FIELD(kmdf_queue, device, 16),
+		       FIELD(kmdf_queue, type, 24), FIELD(kmdf_queue, flags, 28), FIELD(kmdf_queue, queued, 32),
+		       FIELD(kmdf_queue, driver_owned, 36)},
+		      sizeof(kmdf_queue), 40);
+	expect_layout({FIELD(kmdf_request, record, 0), FIELD(kmdf_request, id, 8), FIELD(kmdf_request, queue, 16),
+		       FIELD(kmdf_request, age_ns, 24), FIELD(kmdf_request, owned_ns, 32), FIELD(kmdf_request, tag, 40),
+		       FIELD(kmdf_request, state, 48), FIELD(kmdf_request, flags, 52), FIELD(kmdf_request, type, 56),
+		       FIELD(kmdf_request, code, 60), FIELD(kmdf_request, length, 64),
+		       FIELD(kmdf_request, in_length, 68), FIELD(kmdf_request, pid, 72), FIELD(kmdf_request, uid, 76)},
+		      sizeof(kmdf_request), 80);
+	expect_layout({FIELD(kmdf_list, size, 0), FIELD(kmdf_list, buffer_size, 4), FIELD(kmdf_list, buffer, 8),
+		       FIELD(kmdf_list, used, 16), FIELD(kmdf_list, reserved, 20)},
+		      sizeof(kmdf_list), 24);
+	expect_layout({FIELD(kmdf_cancel_request, size, 0), FIELD(kmdf_cancel_request, state, 4),
+		       FIELD(kmdf_cancel_request, id, 8)},
+		      sizeof(kmdf_cancel_request), 16);
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace kext::ctl {
 
@@ -45,5 +46,17 @@ struct RpcOptions {
 	bool daemon = false;
 };
 int rpc(const Common &common, const RpcOptions &options);
+
+/* Of these the device is kmdf.ko's. */
+int kmdf_list(const Common &common);
+int kmdf_state(const Common &common, const std::string &device); /* "": all */
+
+struct KmdfCancelOptions {
+	std::vector<uint64_t> ids;
+	/* Without ids; a request is cancelled if both apply. */
+	std::optional<std::string> device;
+	std::optional<int32_t> pid;
+};
+int kmdf_cancel(const Common &common, const KmdfCancelOptions &options);
 
 } // namespace kext::ctl

@@ -5,6 +5,7 @@
 
 #include "commands.hpp"
 #include "context.hpp"
+#include "../lib/kmdf.h"
 
 namespace kext::ctl {
 
@@ -16,7 +17,7 @@ constexpr const char *exit_codes = "Exit status:\n"
 				   "  2  usage\n"
 				   "  3  not found (kext, resource, request), or cancelled by another program\n"
 				   "  4  no permission\n"
-				   "  5  kextbridge is not loaded\n"
+				   "  5  kextbridge is not loaded; of kmdf commands: kmdf is not loaded\n"
 				   "  6  no kextd is running, or the system is shutting down\n"
 				   "  130  interrupted";
 
@@ -28,14 +29,17 @@ class CommandLine {
 		app_.require_subcommand(1);
 		app_.fallthrough();
 		app_.footer(exit_codes);
-		app_.add_option("--device", common_.device, "The device node (default: " KEXTBRIDGE_DEVICE ")")
-			->type_name("PATH");
+		device_ = app_.add_option("--device", common_.device,
+					  "The device node (default: " KEXTBRIDGE_DEVICE
+					  "; of kmdf commands: " KMDF_CONTROL_DEVICE ")")
+				  ->type_name("PATH");
 		app_.add_flag("--json", common_.json, "Print JSON");
 		common_.device = KEXTBRIDGE_DEVICE;
 		add_looking();
 		add_request();
 		add_kexts();
 		add_rpc();
+		add_kmdf();
 	}
 
 	int run(int argc, char **argv)
@@ -134,6 +138,40 @@ class CommandLine {
 				 "Be the daemon for this request; what it fetches is given back when the command ends");
 	}
 
+	CLI::App *kmdf_command(CLI::App *kmdf, const char *name, const char *text, std::function<int()> action)
+	{
+		CLI::App *command = kmdf->add_subcommand(name, text);
+		command->callback([this, action = std::move(action)] {
+			action_ = action;
+			if (device_->empty())
+				common_.device = KMDF_CONTROL_DEVICE;
+		});
+		return command;
+	}
+
+	void add_kmdf()
+	{
+		CLI::App *kmdf = app_.add_subcommand("kmdf", "Devices of KMDF drivers: their queues and requests");
+		kmdf->require_subcommand(1);
+		kmdf_command(kmdf, "list", "Show all devices, their queues, and the requests that are not completed",
+			     [this] { return kmdf_list(common_); });
+		kmdf_command(kmdf, "state",
+			     "Show a line per device and queue (a queue's flags: D default, A accepts, P presents, "
+			     "M power-managed, O off)",
+			     [this] { return kmdf_state(common_, kmdf_device_); })
+			->add_option("device", kmdf_device_, "Its name (default: all)");
+		CLI::App *canceller = kmdf_command(kmdf, "cancel", "Cancel requests, and say what they were doing",
+						   [this] { return kmdf_cancel(common_, kmdf_cancel_); });
+		canceller->require_option(1, 0);
+		CLI::Option *ids = canceller->add_option("id", kmdf_cancel_.ids, "Requests (kextctl kmdf list)");
+		canceller->add_option("--device", kmdf_cancel_.device, "All requests of this device")
+			->type_name("NAME")
+			->excludes(ids);
+		canceller->add_option("--pid", kmdf_cancel_.pid, "All requests of this process")
+			->type_name("PID")
+			->excludes(ids);
+	}
+
 	CLI::App app_{"Lists kexts, asks for resources, cancels, retains, releases, loads, starts, stops and unloads.",
 		      "kextctl"};
 	Common common_;
@@ -143,6 +181,9 @@ class CommandLine {
 	std::string kext_;
 	LoadOptions load_;
 	RpcOptions rpc_;
+	CLI::Option *device_ = nullptr;
+	std::string kmdf_device_;
+	KmdfCancelOptions kmdf_cancel_;
 	bool if_idle_ = false;
 	bool delay_autounload_ = false;
 	std::function<int()> action_;

@@ -24,6 +24,7 @@
  *    on signals.
  *  - Descriptors are close-on-exec.
  *
+ * <kmdf.h> has the part for kmdf.ko.
  * Man pages: kextbridge_request(3), kextbridge_kexts(3), kextbridge_daemon(3), kext_request(3).
  */
 #ifndef _KEXTBRIDGE_H

@@ -8,15 +8,20 @@
 
 namespace kext::transport {
 
-int open_node(const char *path)
+int open_node(const char *path, int flags)
 {
 	for (;;) {
-		const int fd = ::open(path, O_RDWR | O_CLOEXEC | O_NOCTTY);
+		const int fd = ::open(path, flags | O_CLOEXEC | O_NOCTTY);
 		if (fd >= 0)
 			return fd;
 		if (errno != EINTR)
 			return -errno;
 	}
+}
+
+int open_node(const char *path)
+{
+	return open_node(path, O_RDWR);
 }
 
 void close_node(int fd)

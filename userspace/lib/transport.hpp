@@ -7,7 +7,9 @@ namespace kext::transport {
 /* What a call does when a signal handler ran while it slept. */
 enum class OnSignal { Repeat, Return };
 
-/* Opens a node for reading and writing, close-on-exec. A descriptor or a negative errno. */
+/* Opens a node, close-on-exec, with the flags of open(2). A descriptor or a negative errno. */
+int open_node(const char *path, int flags);
+/* For reading and writing. */
 int open_node(const char *path);
 
 void close_node(int fd);
