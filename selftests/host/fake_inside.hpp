@@ -44,6 +44,17 @@ struct Counters {
 };
 extern Counters counters;
 
+// What the fake of another core adds (kmdf/fake_kmdf.cpp).
+struct Extension {
+	void (*before_free_rcu)(); // until nobody is in the RCU section any more that may see it
+	void (*check_free)(const void *start, size_t size);
+	void (*lock_key)(const void *key, bool registered);
+	bool (*next_timer)(u64 *expires); // false: none is armed
+	void (*run_timers)(bool wait);    // those that are due
+	void (*unlocked)();               // a thread holds no lock any more
+};
+extern const Extension *extension; // null: there is none
+
 void reset_log();
 // shim/entry.c's defaults.
 void reset_params();

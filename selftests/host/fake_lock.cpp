@@ -38,11 +38,30 @@ void unlocked_spin()
 {
 	fake::change_atomic_depth(-1);
 	fake::yield_sometimes();
-	if (!fake::atomic_depth())
-		fake::moment(fake::Moment::Unlock);
+	if (fake::atomic_depth())
+		return;
+	fake::moment(fake::Moment::Unlock);
+	if (fake::extension)
+		fake::extension->unlocked();
 }
 
+thread_local int interrupts_off;
+
 } // namespace
+
+namespace fake {
+
+bool irqs_off()
+{
+	return interrupts_off;
+}
+
+void change_irqs_off(int by)
+{
+	interrupts_off += by;
+}
+
+} // namespace fake
 
 extern "C" void shim_mutex_init(struct mutex *lock, const char *, struct lock_class_key *)
 {
@@ -130,6 +149,7 @@ extern "C" void shim_spin_unlock(struct spinlock *lock)
 extern "C" unsigned long shim_spin_lock_irqsave(struct spinlock *lock)
 {
 	shim_spin_lock(lock);
+	fake::change_irqs_off(1);
 	return 0x246;
 }
 
@@ -137,5 +157,6 @@ extern "C" void shim_spin_unlock_irqrestore(struct spinlock *lock, unsigned long
 {
 	if (flags != 0x246)
 		fake::bug("spin_unlock_irqrestore with other flags");
+	fake::change_irqs_off(-1);
 	shim_spin_unlock(lock);
 }

@@ -7,6 +7,7 @@
 namespace fake {
 
 Counters counters;
+const Extension *extension;
 
 Live live()
 {
@@ -175,10 +176,12 @@ extern "C" void shim_kvfree(const void *p)
 	release(p, true);
 }
 
-// At once: nobody here is in an RCU section, and whoever still uses it is found out.
+// At once, unless somebody is in an RCU section: whoever still uses it is found out.
 extern "C" void shim_kvfree_rcu(void *p)
 {
 	memset(p, 0x6b, SHIM_RCU_HEAD_SIZE);
+	if (fake::extension)
+		fake::extension->before_free_rcu();
 	release(p, true, true);
 }
 

@@ -12,6 +12,9 @@ void yield_sometimes();
 void moment(Moment which);
 // A lock taken or dropped by this thread.
 void change_atomic_depth(int by);
+// Interrupts of this thread's CPU.
+bool irqs_off();
+void change_irqs_off(int by);
 void set_clock(u64 ns);
 bool xa_allocates_always();
 void reset_xarrays();

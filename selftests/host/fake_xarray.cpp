@@ -2,6 +2,8 @@
 // The fake kernel's xarray and its lock, on threads.
 #include "fake_threads.hpp"
 
+#include "shim/kmdf.h"
+
 #include <map>
 #include <set>
 #include <shared_mutex>
@@ -15,6 +17,7 @@ struct Xarray {
 	// Stands for RCU: look-ups without xa_lock.
 	std::shared_mutex tree;
 	std::map<unsigned long, void *> entries;
+	unsigned long lowest_free = 1; // at least
 
 	bool held() const { return owner.load(std::memory_order_relaxed) == std::this_thread::get_id(); }
 };
@@ -210,6 +213,46 @@ extern "C" void *shim___xa_erase(struct xarray *opaque, unsigned long index)
 	void *old = visible(found->second);
 
 	xa->entries.erase(found);
+	return old;
+}
+
+// The lowest index that is free, as the kernel's.
+extern "C" int shim_xa_alloc_bh(struct xarray *opaque, u32 *id, void *entry, u32 max, unsigned int gfp)
+{
+	Xarray *xa = array(opaque);
+	bool allocated = false;
+	unsigned long index;
+	int err;
+
+	if (gfp & fake::kGfpDirectReclaim)
+		fake::may_sleep("xa_alloc");
+	shim_xa_lock_bh(opaque);
+	do {
+		index = xa->lowest_free;
+		for (auto at = xa->entries.lower_bound(index); at != xa->entries.end() && at->first == index; ++at)
+			index++;
+		err = index > max ? -SHIM_EBUSY : make_room(opaque, index, gfp, &allocated);
+	} while (err > 0);
+	if (!err) {
+		std::unique_lock tree(xa->tree);
+
+		xa->entries[index] = entry;
+		xa->lowest_free = index + 1;
+		*id = static_cast<u32>(index);
+	}
+	shim_xa_unlock_bh(opaque);
+	return err;
+}
+
+extern "C" void *shim_xa_erase_bh(struct xarray *opaque, unsigned long index)
+{
+	Xarray *xa = array(opaque);
+
+	shim_xa_lock_bh(opaque);
+	void *old = shim___xa_erase(opaque, index);
+
+	xa->lowest_free = index && index < xa->lowest_free ? index : xa->lowest_free;
+	shim_xa_unlock_bh(opaque);
 	return old;
 }
 

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "fake_shim.hpp"
+#include "harness.hpp"
 #include "host_core.hpp"
 #include "kextbridge/kext.h"
 #include "kextbridge/client.h"
@@ -251,68 +252,6 @@ class Control {
 
 kextbridge_status stats();
 
-// Starts all its threads at the same moment, as nearly as two cores can.
-class StartingLine {
-	std::atomic<int> waiting_{0};
-	std::atomic<bool> go_{false};
-	int count_;
-
-      public:
-	explicit StartingLine(int count) : count_(count) {}
-	void wait()
-	{
-		if (waiting_.fetch_add(1) + 1 == count_)
-			go_ = true;
-		while (!go_)
-			std::this_thread::yield();
-	}
-};
-
-// A reproducible sequence; the seed is printed by whoever makes one for a race.
-class Random {
-	u64 state_;
-
-      public:
-	explicit Random(u64 seed) : state_(seed * 0x9e3779b97f4a7c15ull + 1) {}
-	u64 next()
-	{
-		state_ ^= state_ << 13;
-		state_ ^= state_ >> 7;
-		state_ ^= state_ << 17;
-		return state_ >> 11;
-	}
-	u32 below(u32 limit) { return static_cast<u32>(next() % limit); }
-	// Up to so many turns of nothing.
-	void spin(u32 limit)
-	{
-		for (u32 left = below(limit + 1); left; left--)
-			asm volatile("");
-	}
-};
-// Two sides of a race: who wins too often waits longer, so that both outcomes are seen on any machine.
-class Balance {
-	static constexpr s64 kMost = 300000;
-	s64 offset_ = 0; // turns that the first side waits for the second
-
-      public:
-	u32 first(Random &random, u32 jitter) const
-	{
-		return static_cast<u32>(offset_ > 0 ? offset_ : 0) + random.below(jitter);
-	}
-	u32 second(Random &random, u32 jitter) const
-	{
-		return static_cast<u32>(offset_ < 0 ? -offset_ : 0) + random.below(jitter);
-	}
-	void first_won(bool won)
-	{
-		s64 size = offset_ < 0 ? -offset_ : offset_;
-		s64 step = 64 + size / 4;
-
-		offset_ += won ? step : -step;
-		offset_ = offset_ > kMost ? kMost : offset_ < -kMost ? -kMost : offset_;
-	}
-};
-
 // An unload that somebody waits for, on a thread of its own.
 class Unload {
 	Control control_;
@@ -352,15 +291,6 @@ class Unload {
 		return error_;
 	}
 };
-
-// KEXTBRIDGE_SEED or the clock's; printed.
-u64 race_seed();
-// Rounds of a race: fewer under a sanitizer. KEXTBRIDGE_ROUNDS, as 0.1 or 10, multiplies.
-u32 rounds(u32 plain);
-// One more round after `done` of `count`: on a machine where one side is slow, more of them until both outcomes were seen.
-bool one_more(u32 done, u32 count, bool seen_both);
-// ThreadSanitizer: large copies take seconds.
-bool is_slow();
 
 // The core, loaded for one test. After it nothing may be left.
 class Core : public testing::Test {

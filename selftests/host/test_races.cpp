@@ -8,48 +8,10 @@
 
 namespace {
 
+using host::Contestants;
 using host::Random;
 using host::StartingLine;
-
-// Threads that go through their rounds in step with the test.
-class Contestants {
-	std::vector<std::thread> threads_;
-	std::atomic<u32> round_{0};
-	std::atomic<u32> done_{0};
-	std::atomic<bool> stop_{false};
-	u32 count_ = 0;
-
-      public:
-	explicit Contestants(const std::vector<std::function<void()>> &what) : count_(static_cast<u32>(what.size()))
-	{
-		for (const auto &act : what) {
-			threads_.emplace_back([this, act] {
-				for (u32 seen = 0;;) {
-					while (round_.load(std::memory_order_acquire) == seen && !stop_)
-						std::this_thread::yield();
-					if (stop_)
-						return;
-					seen++;
-					act();
-					done_.fetch_add(1, std::memory_order_acq_rel);
-				}
-			});
-		}
-	}
-	void run()
-	{
-		done_ = 0;
-		round_.fetch_add(1, std::memory_order_acq_rel);
-		while (done_.load(std::memory_order_acquire) != count_)
-			std::this_thread::yield();
-	}
-	~Contestants()
-	{
-		stop_ = true;
-		for (std::thread &thread : threads_)
-			thread.join();
-	}
-};
+using host::wait_turns;
 
 class Races : public Oskext {
       protected:
@@ -83,12 +45,6 @@ struct Tally {
 		printf("cancelled %u, called back %u, both %u, neither %u\n", cancelled, called, both, neither);
 	}
 };
-
-void wait_turns(u32 turns)
-{
-	for (; turns; turns--)
-		asm volatile("");
-}
 
 // Several requests per round: one thread cancels them, one answers them, one lets time pass. What they wait before each
 // is drawn before the round, so that one seed gives one list of rounds.

@@ -1,0 +1,490 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// W-70 to W-78: devices that sleep, wake up and go.
+#include "kit.hpp"
+
+namespace {
+
+struct Event {
+	std::string what;
+	WDFREQUEST request;
+	ULONG flags;
+
+	bool operator==(const Event &) const = default;
+};
+
+std::ostream &operator<<(std::ostream &out, const Event &event)
+{
+	return out << event.what << ' ' << event.request << ' ' << event.flags;
+}
+
+// Notes what its queue is told.
+struct Watched : Simple {
+	std::mutex mutex;
+	std::vector<Event> noted;
+	std::function<void(WDFREQUEST, ULONG)> in_stop;
+
+	explicit Watched(WDF_IO_QUEUE_DISPATCH_TYPE type = WdfIoQueueDispatchParallel) : Simple(type)
+	{
+		queue.on_stop = [this](WDFREQUEST request, ULONG flags) {
+			note("stop", request, flags);
+			if (in_stop)
+				in_stop(request, flags);
+		};
+		queue.on_resume = [this](WDFREQUEST request) { note("resume", request); };
+		queue.on_cancel = [this](WDFREQUEST request) {
+			note("cancel", request);
+			WdfRequestComplete(request, STATUS_CANCELLED);
+		};
+	}
+	void note(const std::string &what, WDFREQUEST request, ULONG flags = 0)
+	{
+		std::lock_guard lock(mutex);
+
+		noted.push_back({what, request, flags});
+	}
+	std::vector<Event> events()
+	{
+		std::lock_guard lock(mutex);
+
+		return std::move(noted);
+	}
+	void power(const char *what) { EXPECT_EQ(kmdf_power_c(driver.node_name(), what), 0); }
+};
+
+TEST_F(Kmdf, W_070_evt_io_stop_of_what_the_driver_has)
+{
+	Watched d;
+
+	d.queue.config.Settings.Parallel.NumberOfPresentedRequests = 3;
+	d.in_stop = [](WDFREQUEST request, ULONG) { WdfRequestStopAcknowledge(request, FALSE); };
+	d.start();
+	Aio plain(*d.file);
+	Aio marked(*d.file);
+	Aio cancelled(*d.file);
+	Aio queued(*d.file);
+
+	plain.submit_read(1);
+	WDFREQUEST first = d.take();
+	marked.submit_read(1);
+	WDFREQUEST second = d.take();
+	cancelled.submit_read(1);
+	WDFREQUEST third = d.take();
+	queued.submit_read(1);
+	EXPECT_EQ(d.queue.mark(second), STATUS_SUCCESS);
+	EXPECT_EQ(cancel_request(host_kmdf_request_id(third)), 0);
+	Call suspend([&](Call &) {
+		d.power("suspend");
+		return 0;
+	});
+
+	// The cancelled one is waited for, and not spoken of.
+	suspend.wait_until_asleep();
+	EXPECT_EQ(d.events(), (std::vector<Event>{{"stop", first, WdfRequestStopActionSuspend},
+						  {"stop", second,
+						   WdfRequestStopActionSuspend | WdfRequestStopRequestCancelable}}));
+	EXPECT_FALSE(suspend.finished());
+	WdfRequestComplete(third, STATUS_CANCELLED);
+	EXPECT_EQ(suspend.result(), 0);
+	EXPECT_EQ(cancelled.wait(), -SHIM_ECANCELED);
+	EXPECT_TRUE(d.queue.bits() & WdfIoQueuePnpHeld);
+	EXPECT_EQ(d.queue.arrived.waiting(), 0u);
+	d.power("resume");
+	EXPECT_EQ(d.events(), (std::vector<Event>{{"resume", first, 0}, {"resume", second, 0}}));
+	WDFREQUEST fourth = d.take();
+	EXPECT_EQ(WdfRequestUnmarkCancelable(second), STATUS_SUCCESS);
+	for (WDFREQUEST request : {first, second, fourth})
+		WdfRequestComplete(request, STATUS_SUCCESS);
+}
+
+TEST_F(Kmdf, W_071_kept)
+{
+	Watched d;
+
+	d.in_stop = [](WDFREQUEST request, ULONG) { WdfRequestStopAcknowledge(request, FALSE); };
+	d.start();
+	Call call = Call::read(*d.file, 1);
+	WDFREQUEST request = d.take();
+
+	d.power("suspend");
+	EXPECT_EQ(host_kmdf_request_state(request), owned);
+	EXPECT_EQ(d.queue.owned(), 1u);
+	EXPECT_EQ(d.events().size(), 1u);
+	d.power("resume");
+	EXPECT_EQ(d.events(), (std::vector<Event>{{"resume", request, 0}}));
+	// Another round: it is asked again.
+	d.power("suspend");
+	d.power("resume");
+	EXPECT_EQ(d.events(), (std::vector<Event>{{"stop", request, 1}, {"resume", request, 0}}));
+	WdfRequestComplete(request, STATUS_SUCCESS);
+	EXPECT_EQ(call.result(), 0);
+}
+
+// One that was kept may be completed while the device sleeps, and one that is cancelled then is not resumed.
+TEST_F(Kmdf, W_071_what_becomes_of_it_while_the_device_sleeps)
+{
+	Watched d;
+
+	d.in_stop = [](WDFREQUEST request, ULONG) { WdfRequestStopAcknowledge(request, FALSE); };
+	d.start();
+	Aio first(*d.file);
+	Aio second(*d.file);
+
+	first.submit_read(1);
+	WDFREQUEST completed = d.take();
+	second.submit_read(1);
+	WDFREQUEST marked = d.take();
+	EXPECT_EQ(d.queue.mark(marked), STATUS_SUCCESS);
+	d.power("suspend");
+	d.events();
+	WdfRequestComplete(completed, STATUS_SUCCESS);
+	EXPECT_EQ(first.wait(), 0);
+	EXPECT_EQ(cancel_request(host_kmdf_request_id(marked)), 0);
+	EXPECT_EQ(second.wait(), -SHIM_ECANCELED);
+	d.power("resume");
+	EXPECT_EQ(d.events(), (std::vector<Event>{{"cancel", marked, 0}}));
+}
+
+TEST_F(Kmdf, W_072_given_back)
+{
+	Watched d(WdfIoQueueDispatchSequential);
+
+	d.in_stop = [](WDFREQUEST request, ULONG flags) {
+		EXPECT_TRUE(flags & WdfRequestStopRequestCancelable);
+		EXPECT_EQ(WdfRequestUnmarkCancelable(request), STATUS_SUCCESS);
+		WdfRequestStopAcknowledge(request, TRUE);
+	};
+	d.start();
+	Aio first(*d.file);
+	Aio second(*d.file);
+
+	first.submit_read(1);
+	second.submit_read(1);
+	WDFREQUEST request = d.take();
+	EXPECT_EQ(d.queue.mark(request), STATUS_SUCCESS);
+	d.power("suspend");
+	EXPECT_EQ(host_kmdf_request_state(request), queued);
+	EXPECT_EQ(d.queue.queued(), 2u);
+	EXPECT_EQ(d.queue.owned(), 0u);
+	d.power("resume");
+	EXPECT_EQ(d.take(), request);
+	WdfRequestComplete(request, STATUS_SUCCESS);
+	EXPECT_EQ(first.wait(), 0);
+	WdfRequestComplete(d.take(), STATUS_SUCCESS);
+	EXPECT_EQ(second.wait(), 0);
+	EXPECT_EQ(d.events().size(), 1u);
+}
+
+TEST_F(Kmdf, W_072_given_back_while_it_is_marked)
+{
+	Watched d;
+
+	d.in_stop = [](WDFREQUEST request, ULONG) {
+		WdfRequestStopAcknowledge(request, TRUE);
+		EXPECT_EQ(host_kmdf_request_state(request), cancelable);
+		WdfRequestStopAcknowledge(request, FALSE);
+	};
+	d.start();
+	Call call = Call::read(*d.file, 1);
+	WDFREQUEST request = d.take();
+
+	EXPECT_EQ(d.queue.mark(request), STATUS_SUCCESS);
+	d.power("suspend");
+	EXPECT_EQ(reports("StopAckOutsideStop"), 1u);
+	EXPECT_EQ(host_kmdf_request_state(request), cancelable);
+	d.power("resume");
+	EXPECT_EQ(d.file->cancel().notified, 1u);
+	EXPECT_EQ(call.result(), -SHIM_ECANCELED);
+}
+
+TEST_F(Kmdf, W_073_nothing_done_about_it)
+{
+	Watched d;
+
+	d.start();
+	Call call = Call::read(*d.file, 1);
+	WDFREQUEST request = d.take();
+	Call suspend([&](Call &) {
+		d.power("suspend");
+		return 0;
+	});
+
+	suspend.wait_until_asleep();
+	EXPECT_EQ(reports("EvtIoStopCancel") + reports("EvtIoStopCompleteOrStopAck"), 1u);
+	EXPECT_EQ(reports("PowerTimeout"), 0u);
+	EXPECT_FALSE(suspend.finished());
+	fake::jump_ms(10001);
+	until([&] { return reports("PowerTimeout") == 1; }, "the driver is named");
+	EXPECT_FALSE(suspend.finished());
+	WdfRequestComplete(request, STATUS_SUCCESS);
+	EXPECT_EQ(call.result(), 0);
+	EXPECT_EQ(suspend.result(), 0);
+	d.power("resume");
+}
+
+TEST_F(Kmdf, W_073_completed_in_evt_io_stop)
+{
+	Watched d;
+
+	d.in_stop = [](WDFREQUEST request, ULONG) { WdfRequestComplete(request, STATUS_CANCELLED); };
+	d.start();
+	Call call = Call::read(*d.file, 1);
+	d.take();
+	d.power("suspend");
+	EXPECT_EQ(call.result(), -SHIM_ECANCELED);
+	d.power("resume");
+}
+
+TEST_F(Kmdf, W_074_acknowledged_where_nobody_asked)
+{
+	Watched d;
+
+	d.in_stop = [](WDFREQUEST request, ULONG) { WdfRequestStopAcknowledge(request, FALSE); };
+	d.start();
+	Call call = Call::read(*d.file, 1);
+	WDFREQUEST request = d.take();
+
+	WdfRequestStopAcknowledge(request, TRUE);
+	EXPECT_EQ(reports("StopAckOutsideStop"), 1u);
+	EXPECT_EQ(host_kmdf_request_state(request), owned);
+	d.power("suspend");
+	d.power("resume");
+	EXPECT_EQ(host_kmdf_request_state(request), owned);
+	WdfRequestComplete(request, STATUS_SUCCESS);
+	EXPECT_EQ(call.result(), 0);
+}
+
+TEST_F(Kmdf, W_075_removal)
+{
+	Watched d;
+
+	d.in_stop = [](WDFREQUEST request, ULONG) { WdfRequestComplete(request, STATUS_CANCELLED); };
+	d.start();
+	Aio first(*d.file);
+	Aio second(*d.file);
+
+	first.submit_read(1);
+	WDFREQUEST plain = d.take();
+	second.submit_read(1);
+	WDFREQUEST marked = d.take();
+	EXPECT_EQ(d.queue.mark(marked), STATUS_SUCCESS);
+	Call remove([&](Call &) {
+		d.power("remove");
+		return 0;
+	});
+
+	until([&] { return remove.finished() || remove.task().sleeping; }, "the removal is over, or waits");
+	a_while();
+	EXPECT_EQ(d.events(), (std::vector<Event>{{"cancel", marked, 0}, {"stop", plain, WdfRequestStopActionPurge}}));
+	if (HasFailure())
+		WdfRequestComplete(plain, STATUS_CANCELLED); // the driver was not asked
+	EXPECT_EQ(remove.result(), 0);
+	EXPECT_EQ(first.wait(), -SHIM_ECANCELED);
+	EXPECT_EQ(second.wait(), -SHIM_ECANCELED);
+	EXPECT_FALSE(fake::node_exists(d.driver.node_name()));
+	EXPECT_EQ(d.file->read(1), -SHIM_ENODEV);
+	EXPECT_EQ(d.file->poll(), SHIM_EPOLLHUP);
+}
+
+TEST_F(Kmdf, W_076_a_cancel_while_evt_io_stop_runs)
+{
+	Watched d;
+	std::atomic<bool> in{false};
+	std::atomic<bool> go{false};
+
+	d.in_stop = [&](WDFREQUEST request, ULONG flags) {
+		EXPECT_TRUE(flags & WdfRequestStopRequestCancelable);
+		in = true;
+		until([&] { return go.load(); }, "EvtIoStop may go on");
+		EXPECT_EQ(WdfRequestUnmarkCancelable(request), STATUS_CANCELLED);
+		d.note("stopped", request);
+	};
+	d.start();
+	Call call = Call::read(*d.file, 1);
+	WDFREQUEST request = d.take();
+
+	EXPECT_EQ(d.queue.mark(request), STATUS_SUCCESS);
+	Call suspend([&](Call &) {
+		d.power("suspend");
+		return 0;
+	});
+
+	until([&] { return in.load(); }, "EvtIoStop runs");
+	EXPECT_EQ(d.file->cancel().notified, 1u);
+	a_while();
+	EXPECT_EQ(d.queue.cancelled.total(), 0u);
+	go = true;
+	EXPECT_EQ(call.result(), -SHIM_ECANCELED);
+	EXPECT_EQ(suspend.result(), 0);
+	EXPECT_EQ(d.events(),
+		  (std::vector<Event>{{"stop", request, WdfRequestStopActionSuspend | WdfRequestStopRequestCancelable},
+				      {"stopped", request, 0},
+				      {"cancel", request, 0}}));
+	d.power("resume");
+}
+
+TEST_F(Kmdf, W_077_a_queue_that_is_stopped_asks_nobody)
+{
+	Watched d;
+
+	d.start();
+	Call call = Call::read(*d.file, 1);
+	WDFREQUEST request = d.take();
+
+	WdfIoQueueStop(d.queue.handle, nullptr, nullptr);
+	WdfIoQueuePurge(d.queue.handle, nullptr, nullptr);
+	fake::settle();
+	EXPECT_EQ(d.events().size(), 0u);
+	WdfRequestComplete(request, STATUS_SUCCESS);
+	EXPECT_EQ(call.result(), 0);
+	WdfIoQueueStart(d.queue.handle);
+}
+
+TEST_F(Kmdf, W_077_a_queue_that_is_not_power_managed)
+{
+	Watched d;
+
+	d.queue.config.PowerManaged = WdfFalse;
+	d.start();
+	Call call = Call::read(*d.file, 1);
+	WDFREQUEST request = d.take();
+
+	d.power("suspend");
+	EXPECT_EQ(d.events().size(), 0u);
+	Call more = Call::read(*d.file, 1);
+	WdfRequestComplete(d.take(), STATUS_SUCCESS);
+	EXPECT_EQ(more.result(), 0);
+	d.power("resume");
+	EXPECT_EQ(d.events().size(), 0u);
+	WdfRequestComplete(request, STATUS_SUCCESS);
+	EXPECT_EQ(call.result(), 0);
+}
+
+// What comes while the device sleeps waits for it.
+TEST_F(Kmdf, W_070_requests_wait_for_the_device)
+{
+	Watched d;
+
+	d.start();
+	d.power("suspend");
+	Call call = Call::read(*d.file, 1);
+	until([&] { return d.queue.queued() == 1; }, "it is queued");
+	EXPECT_EQ(list().devices.at(0).state, static_cast<u32>(KMDF_DEVICE_LOW_POWER));
+	a_while();
+	EXPECT_EQ(d.queue.arrived.total(), 0u);
+	d.power("resume");
+	WdfRequestComplete(d.take(), STATUS_SUCCESS);
+	EXPECT_EQ(call.result(), 0);
+	d.power("suspend");
+	Call another = Call::read(*d.file, 1);
+	until([&] { return d.queue.queued() == 1; }, "it is queued");
+	EXPECT_EQ(d.file->cancel().finished, 1u);
+	EXPECT_EQ(another.result(), -SHIM_ECANCELED);
+	d.power("resume");
+}
+
+TEST_F(Kmdf, W_070_power_callbacks_in_their_order)
+{
+	static std::vector<std::string> order;
+	Simple d;
+
+	order.clear();
+	d.driver.pnp.EvtDevicePrepareHardware = [](WDFDEVICE, WDFCMRESLIST, WDFCMRESLIST) {
+		order.emplace_back("prepare");
+		return STATUS_SUCCESS;
+	};
+	d.driver.pnp.EvtDeviceD0Entry = [](WDFDEVICE, WDF_POWER_DEVICE_STATE) {
+		order.emplace_back("entry");
+		return STATUS_SUCCESS;
+	};
+	d.driver.pnp.EvtDeviceSelfManagedIoInit = [](WDFDEVICE) {
+		order.emplace_back("init");
+		return STATUS_SUCCESS;
+	};
+	d.driver.pnp.EvtDeviceSelfManagedIoSuspend = [](WDFDEVICE) {
+		order.emplace_back("suspend");
+		return STATUS_SUCCESS;
+	};
+	d.driver.pnp.EvtDeviceSelfManagedIoRestart = [](WDFDEVICE) {
+		order.emplace_back("restart");
+		return STATUS_SUCCESS;
+	};
+	d.driver.pnp.EvtDeviceD0Exit = [](WDFDEVICE, WDF_POWER_DEVICE_STATE) {
+		order.emplace_back("exit");
+		return STATUS_SUCCESS;
+	};
+	d.driver.pnp.EvtDeviceReleaseHardware = [](WDFDEVICE, WDFCMRESLIST) {
+		order.emplace_back("release");
+		return STATUS_SUCCESS;
+	};
+	d.driver.pnp.EvtDeviceSelfManagedIoFlush = [](WDFDEVICE) { order.emplace_back("flush"); };
+	d.driver.pnp.EvtDeviceSelfManagedIoCleanup = [](WDFDEVICE) { order.emplace_back("cleanup"); };
+	d.driver.in_unload = [] { order.emplace_back("unload"); };
+	d.start();
+	kmdf_sleep_c(true);
+	kmdf_sleep_c(false);
+	d.file.reset();
+	d.driver.unload();
+	EXPECT_EQ(order, (std::vector<std::string>{"prepare", "entry", "init", "suspend", "exit", "entry", "restart",
+						   "suspend", "exit", "flush", "release", "cleanup", "unload"}));
+}
+
+// A control device is always there.
+TEST_F(Kmdf, W_078_a_control_device_does_not_sleep)
+{
+	static std::atomic<u32> stops;
+	Queue queue;
+	Driver driver;
+
+	stops = 0;
+	driver.node = "function";
+	driver.in_entry = [&](WDFDRIVER handle) {
+		PWDFDEVICE_INIT init = WdfControlDeviceInitAllocate(handle, nullptr);
+		WDF_OBJECT_ATTRIBUTES attributes;
+		UNICODE_STRING name;
+		WDFDEVICE device;
+
+		WDF_OBJECT_ATTRIBUTES_INIT(&attributes);
+		EXPECT_EQ(WdfDeviceCreate(&init, &attributes, &device), STATUS_SUCCESS);
+		RtlInitUnicodeString(&name, u"\\DosDevices\\ctl");
+		EXPECT_EQ(WdfDeviceCreateSymbolicLink(device, &name), STATUS_SUCCESS);
+		queue.config.PowerManaged = WdfTrue;
+		queue.on_stop = [](WDFREQUEST, ULONG) { stops++; };
+		EXPECT_EQ(queue.make(device), STATUS_SUCCESS);
+		WdfControlFinishInitializing(device);
+		return STATUS_SUCCESS;
+	};
+	driver.must_load();
+	EXPECT_TRUE(fake::node_exists("ctl"));
+	driver.node = "\\DosDevices\\ctl"; // what files are opened on
+	{
+		File file(driver);
+		Call call = Call::read(file, 1);
+		WDFREQUEST request = queue.take();
+
+		kmdf_sleep_c(true);
+		EXPECT_EQ(stops, 0u);
+		Call more = Call::read(file, 1);
+		WdfRequestComplete(queue.take(), STATUS_SUCCESS);
+		EXPECT_EQ(more.result(), 0);
+		kmdf_sleep_c(false);
+		WdfRequestComplete(request, STATUS_SUCCESS);
+		EXPECT_EQ(call.result(), 0);
+	}
+	driver.unload();
+	EXPECT_EQ(stops, 0u);
+}
+
+TEST_F(Kmdf, W_070_what_can_be_asked)
+{
+	Simple d;
+
+	d.start();
+	EXPECT_EQ(kmdf_power_c("nobody", "suspend"), -SHIM_ENOENT);
+	EXPECT_EQ(kmdf_power_c(d.driver.node_name(), "explode"), -SHIM_EINVAL);
+	EXPECT_EQ(kmdf_power_c(d.driver.node_name(), "resume"), 0);
+	EXPECT_EQ(kmdf_power_c(d.driver.node_name(), "suspend"), 0);
+	EXPECT_EQ(kmdf_power_c(d.driver.node_name(), "suspend"), 0);
+	EXPECT_EQ(kmdf_power_c(d.driver.node_name(), "resume"), 0);
+}
+
+} // namespace

@@ -1,0 +1,819 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// W-79 to W-89: requests that a driver sends to another.
+#include "kit.hpp"
+
+namespace {
+
+// What a send has come to.
+struct Sent {
+	std::atomic<u32> calls{0};
+	std::atomic<NTSTATUS> status{0};
+	std::atomic<u64> information{0};
+	std::atomic<int> thread{0};
+	std::function<void(WDFREQUEST)> then;
+};
+
+void completion(WDFREQUEST request, WDFIOTARGET, PWDF_REQUEST_COMPLETION_PARAMS parameters, WDFCONTEXT context)
+{
+	Sent &sent = *static_cast<Sent *>(context);
+
+	sent.status = parameters->IoStatus.Status;
+	sent.information = parameters->IoStatus.Information;
+	sent.thread = fake::tid();
+	if (sent.then)
+		sent.then(request);
+	sent.calls++;
+}
+
+// A driver that sends to another one.
+struct Pair {
+	Queue below;
+	Driver lower{"lower"};
+	Queue queue;
+	Driver upper{"upper"};
+	std::optional<File> file;
+	WDFIOTARGET target = nullptr;
+
+	Pair()
+	{
+		lower.queues = {&below};
+		upper.queues = {&queue};
+	}
+	void start()
+	{
+		lower.must_load();
+		upper.must_load();
+		ASSERT_EQ(WdfIoTargetCreate(upper.device, nullptr, &target), STATUS_SUCCESS);
+		ASSERT_EQ(open(), STATUS_SUCCESS);
+		file.emplace(upper);
+	}
+	NTSTATUS open(const char16_t *what = u"\\DosDevices\\lower0")
+	{
+		UNICODE_STRING name;
+		WDF_IO_TARGET_OPEN_PARAMS parameters;
+
+		RtlInitUnicodeString(&name, what);
+		WDF_IO_TARGET_OPEN_PARAMS_INIT_OPEN_BY_NAME(&parameters, &name, GENERIC_READ);
+		return WdfIoTargetOpen(target, &parameters);
+	}
+};
+
+// A request of the upper driver's own, with memory of its own.
+struct Own {
+	Pair &pair;
+	WDFREQUEST request;
+	WDFMEMORY memory;
+	char bytes[16] = {};
+	Sent sent;
+
+	explicit Own(Pair &of) : pair(of)
+	{
+		WDF_OBJECT_ATTRIBUTES attributes;
+
+		WDF_OBJECT_ATTRIBUTES_INIT(&attributes);
+		attributes.ParentObject = of.upper.device;
+		EXPECT_EQ(WdfRequestCreate(&attributes, of.target, &request), STATUS_SUCCESS);
+		attributes.ParentObject = request;
+		EXPECT_EQ(WdfMemoryCreatePreallocated(&attributes, bytes, sizeof(bytes), &memory), STATUS_SUCCESS);
+	}
+	~Own() { WdfObjectDelete(request); }
+	void format_read()
+	{
+		EXPECT_EQ(WdfIoTargetFormatRequestForRead(pair.target, request, memory, nullptr, nullptr),
+			  STATUS_SUCCESS);
+		WdfRequestSetCompletionRoutine(request, completion, &sent);
+	}
+	void format_write(size_t length)
+	{
+		WDFMEMORY_OFFSET part = {0, length};
+
+		EXPECT_EQ(WdfIoTargetFormatRequestForWrite(pair.target, request, memory, &part, nullptr),
+			  STATUS_SUCCESS);
+		WdfRequestSetCompletionRoutine(request, completion, &sent);
+	}
+	bool send(PWDF_REQUEST_SEND_OPTIONS options = nullptr) { return WdfRequestSend(request, pair.target, options); }
+	bool send_with_timeout(u32 ms)
+	{
+		WDF_REQUEST_SEND_OPTIONS options;
+
+		WDF_REQUEST_SEND_OPTIONS_INIT(&options, 0);
+		WDF_REQUEST_SEND_OPTIONS_SET_TIMEOUT(&options, in_ms(ms));
+		return send(&options);
+	}
+	NTSTATUS status() { return WdfRequestGetStatus(request); }
+	void wait() const
+	{
+		until([&] { return sent.calls == 1; }, "the completion routine was called");
+	}
+	void reuse()
+	{
+		WDF_REQUEST_REUSE_PARAMS parameters;
+
+		WDF_REQUEST_REUSE_PARAMS_INIT(&parameters, WDF_REQUEST_REUSE_NO_FLAGS, STATUS_NOT_SUPPORTED);
+		EXPECT_EQ(WdfRequestReuse(request, &parameters), STATUS_SUCCESS);
+		sent.calls = 0;
+	}
+};
+
+void answer(WDFREQUEST request, const char *text)
+{
+	void *buffer;
+
+	EXPECT_EQ(WdfRequestRetrieveOutputBuffer(request, strlen(text), &buffer, nullptr), STATUS_SUCCESS);
+	memcpy(buffer, text, strlen(text));
+	WdfRequestCompleteWithInformation(request, STATUS_SUCCESS, strlen(text));
+}
+
+TEST_F(Kmdf, W_079_it_comes_back_once)
+{
+	Pair p;
+
+	p.start();
+	Own own(p);
+
+	own.format_read();
+	EXPECT_TRUE(own.send());
+	EXPECT_EQ(own.sent.calls, 0u);
+	WDFREQUEST lower = p.below.take();
+	EXPECT_NE(lower, own.request);
+	answer(lower, "from below");
+	own.wait();
+	EXPECT_EQ(own.sent.status, STATUS_SUCCESS);
+	EXPECT_EQ(own.sent.information, 10u);
+	EXPECT_EQ(own.status(), STATUS_SUCCESS);
+	EXPECT_STREQ(own.bytes, "from below");
+	fake::settle();
+	EXPECT_EQ(own.sent.calls, 1u);
+}
+
+// Before the send returns.
+TEST_F(Kmdf, W_079_it_comes_back_at_once)
+{
+	Pair p;
+
+	p.below.on_io = [](WDFREQUEST request) { answer(request, "quick"); };
+	p.start();
+	Own own(p);
+
+	for (int i = 0; i < 3; i++) {
+		own.format_read();
+		EXPECT_TRUE(own.send());
+		EXPECT_EQ(own.sent.calls, 1u);
+		EXPECT_STREQ(own.bytes, "quick");
+		own.reuse();
+	}
+}
+
+TEST_F(Kmdf, W_079_what_a_lower_driver_gets)
+{
+	Pair p;
+
+	p.start();
+	Own own(p);
+	void *buffer;
+	size_t length;
+
+	memcpy(own.bytes, "0123456789", 10);
+	own.format_write(10);
+	EXPECT_TRUE(own.send());
+	WDFREQUEST lower = p.below.take();
+	EXPECT_EQ(WdfRequestRetrieveInputBuffer(lower, 1, &buffer, &length), STATUS_SUCCESS);
+	EXPECT_EQ(std::string(static_cast<char *>(buffer), length), "0123456789");
+	EXPECT_EQ(WdfRequestGetRequestorMode(lower), KernelMode);
+	EXPECT_EQ(WdfRequestGetFileObject(lower), nullptr);
+	WdfRequestCompleteWithInformation(lower, STATUS_SUCCESS, 10);
+	own.wait();
+	EXPECT_EQ(own.sent.information, 10u);
+	own.reuse();
+	WDFMEMORY_OFFSET in = {2, 4};
+	WDFMEMORY_OFFSET out = {8, 8};
+	EXPECT_EQ(
+		WdfIoTargetFormatRequestForIoctl(p.target, own.request, kOutDirect, own.memory, &in, own.memory, &out),
+		STATUS_SUCCESS);
+	WdfRequestSetCompletionRoutine(own.request, completion, &own.sent);
+	EXPECT_TRUE(own.send());
+	lower = p.below.take();
+	WDF_REQUEST_PARAMETERS parameters;
+	WDF_REQUEST_PARAMETERS_INIT(&parameters);
+	WdfRequestGetParameters(lower, &parameters);
+	EXPECT_EQ(parameters.Type, WdfRequestTypeDeviceControl);
+	EXPECT_EQ(parameters.Parameters.DeviceIoControl.IoControlCode, kOutDirect);
+	EXPECT_EQ(parameters.Parameters.DeviceIoControl.InputBufferLength, 4u);
+	EXPECT_EQ(parameters.Parameters.DeviceIoControl.OutputBufferLength, 8u);
+	answer(lower, "abcd");
+	own.wait();
+	EXPECT_EQ(std::string(own.bytes, 12), "01234567abcd");
+}
+
+TEST_F(Kmdf, W_080_why_it_was_not_sent)
+{
+	Pair p;
+	WDF_REQUEST_SEND_OPTIONS options;
+
+	p.start();
+	Own own(p);
+
+	WdfRequestSetCompletionRoutine(own.request, completion, &own.sent);
+	EXPECT_FALSE(own.send());
+	EXPECT_EQ(own.status(), STATUS_REQUEST_NOT_ACCEPTED);
+	own.format_read();
+	WDF_REQUEST_SEND_OPTIONS_INIT(&options, 0x10);
+	EXPECT_FALSE(own.send(&options));
+	EXPECT_EQ(own.status(), STATUS_INVALID_PARAMETER);
+	WDF_REQUEST_SEND_OPTIONS_INIT(&options, 0);
+	options.Timeout = in_ms(1);
+	EXPECT_FALSE(own.send(&options));
+	EXPECT_EQ(own.status(), STATUS_INVALID_PARAMETER);
+	WDF_REQUEST_SEND_OPTIONS_INIT(&options, WDF_REQUEST_SEND_OPTION_SEND_AND_FORGET);
+	EXPECT_FALSE(own.send(&options));
+	EXPECT_EQ(own.status(), STATUS_INVALID_DEVICE_REQUEST);
+	WDF_REQUEST_SEND_OPTIONS_SET_TIMEOUT(&options, in_ms(1));
+	EXPECT_FALSE(own.send(&options));
+	EXPECT_EQ(own.status(), STATUS_INVALID_PARAMETER);
+	WDF_REQUEST_SEND_OPTIONS_INIT(&options, 0);
+	options.Size--;
+	EXPECT_FALSE(own.send(&options));
+	EXPECT_EQ(own.status(), STATUS_INFO_LENGTH_MISMATCH);
+	WdfIoTargetClose(p.target);
+	EXPECT_FALSE(own.send());
+	EXPECT_EQ(own.status(), STATUS_INVALID_DEVICE_STATE);
+	fake::settle();
+	EXPECT_EQ(own.sent.calls, 0u);
+	EXPECT_EQ(p.below.arrived.total(), 0u);
+	// And all that is no obstacle afterwards.
+	EXPECT_EQ(p.open(), STATUS_SUCCESS);
+	EXPECT_TRUE(own.send());
+	answer(p.below.take(), "x");
+	own.wait();
+}
+
+TEST_F(Kmdf, W_081_a_clients_request_without_a_completion_routine)
+{
+	Pair p;
+
+	p.start();
+	Call call = Call::read(*p.file, 8);
+	WDFREQUEST request = p.queue.take();
+
+	WdfRequestFormatRequestUsingCurrentType(request);
+	EXPECT_FALSE(WdfRequestSend(request, p.target, nullptr));
+	EXPECT_EQ(WdfRequestGetStatus(request), STATUS_INVALID_DEVICE_REQUEST);
+	EXPECT_EQ(host_kmdf_request_state(request), owned);
+	WdfRequestComplete(request, STATUS_UNSUCCESSFUL);
+	EXPECT_EQ(call.result(), -SHIM_EIO);
+	EXPECT_EQ(p.below.arrived.total(), 0u);
+}
+
+TEST_F(Kmdf, W_081_a_clients_request_with_one)
+{
+	Pair p;
+	Sent sent;
+
+	sent.then = [&](WDFREQUEST request) {
+		WdfRequestCompleteWithInformation(request, sent.status, sent.information);
+	};
+	p.start();
+	Call call = Call::read(*p.file, 8);
+	WDFREQUEST request = p.queue.take();
+
+	WdfRequestFormatRequestUsingCurrentType(request);
+	WdfRequestSetCompletionRoutine(request, completion, &sent);
+	EXPECT_TRUE(WdfRequestSend(request, p.target, nullptr));
+	EXPECT_EQ(p.queue.owned(), 1u);
+	answer(p.below.take(), "through");
+	EXPECT_EQ(call.result(), 7);
+	EXPECT_EQ(call.data(), "through");
+}
+
+TEST_F(Kmdf, W_081_send_and_forget)
+{
+	Pair p;
+	WDF_REQUEST_SEND_OPTIONS options;
+
+	p.start();
+	Call call = Call::read(*p.file, 8);
+	WDFREQUEST request = p.queue.take();
+
+	WDF_REQUEST_SEND_OPTIONS_INIT(&options, WDF_REQUEST_SEND_OPTION_SEND_AND_FORGET);
+	WdfRequestFormatRequestUsingCurrentType(request);
+	EXPECT_TRUE(WdfRequestSend(request, p.target, &options));
+	answer(p.below.take(), "forgot");
+	EXPECT_EQ(call.result(), 6);
+	EXPECT_EQ(call.data(), "forgot");
+	EXPECT_EQ(p.queue.owned(), 0u);
+}
+
+TEST_F(Kmdf, W_081_sent_synchronously)
+{
+	Pair p;
+	WDF_REQUEST_SEND_OPTIONS options;
+	WDF_MEMORY_DESCRIPTOR descriptor;
+	ULONG_PTR bytes = 0;
+	char buffer[8] = {};
+
+	p.below.on_io = [&](WDFREQUEST request) { answer(request, "sync"); };
+	p.start();
+	Own own(p);
+
+	own.format_read();
+	WDF_REQUEST_SEND_OPTIONS_INIT(&options, WDF_REQUEST_SEND_OPTION_SYNCHRONOUS);
+	EXPECT_TRUE(own.send(&options));
+	EXPECT_EQ(own.status(), STATUS_SUCCESS);
+	EXPECT_STREQ(own.bytes, "sync");
+	// Its completion routine is not for this.
+	EXPECT_EQ(own.sent.calls, 0u);
+	WDF_MEMORY_DESCRIPTOR_INIT_BUFFER(&descriptor, buffer, sizeof(buffer));
+	EXPECT_EQ(WdfIoTargetSendReadSynchronously(p.target, nullptr, &descriptor, nullptr, nullptr, &bytes),
+		  STATUS_SUCCESS);
+	EXPECT_EQ(bytes, 4u);
+	EXPECT_STREQ(buffer, "sync");
+	fake::BhOff dispatch_level;
+	own.reuse();
+	own.format_read();
+	EXPECT_FALSE(own.send(&options));
+	EXPECT_EQ(reports("KmdfIrql"), 1u);
+}
+
+TEST_F(Kmdf, W_082_cancelled_before_it_is_sent)
+{
+	Pair p;
+
+	p.start();
+	Own own(p);
+
+	own.format_read();
+	EXPECT_FALSE(WdfRequestCancelSentRequest(own.request));
+	EXPECT_FALSE(own.send());
+	EXPECT_EQ(own.status(), STATUS_CANCELLED);
+	EXPECT_EQ(own.sent.calls, 0u);
+	own.reuse();
+	EXPECT_EQ(own.status(), STATUS_NOT_SUPPORTED);
+	own.format_read();
+	EXPECT_TRUE(own.send());
+	answer(p.below.take(), "now");
+	own.wait();
+	EXPECT_EQ(own.sent.status, STATUS_SUCCESS);
+	EXPECT_EQ(p.below.arrived.total(), 1u);
+}
+
+TEST_F(Kmdf, W_083_cancelled_while_it_is_below)
+{
+	Pair p;
+
+	p.start();
+	{
+		Own own(p);
+
+		own.format_read();
+		EXPECT_TRUE(own.send());
+		EXPECT_EQ(p.below.mark(p.below.take()), STATUS_SUCCESS);
+		EXPECT_TRUE(WdfRequestCancelSentRequest(own.request));
+		own.wait();
+		EXPECT_EQ(own.sent.status, STATUS_CANCELLED);
+		EXPECT_EQ(p.below.cancelled.total(), 1u);
+	}
+	Own own(p);
+
+	own.format_read();
+	EXPECT_TRUE(own.send());
+	WDFREQUEST lower = p.below.take();
+	EXPECT_FALSE(WdfRequestCancelSentRequest(own.request));
+	EXPECT_EQ(own.sent.calls, 0u);
+	EXPECT_TRUE(WdfRequestIsCanceled(lower));
+	answer(lower, "went on");
+	own.wait();
+	EXPECT_EQ(own.sent.status, STATUS_SUCCESS);
+	EXPECT_STREQ(own.bytes, "went on");
+}
+
+// Its client's cancel gets to the driver below by itself.
+TEST_F(Kmdf, W_083_the_client_cancels)
+{
+	Pair p;
+	Sent sent;
+
+	sent.then = [&](WDFREQUEST request) { WdfRequestComplete(request, sent.status); };
+	p.start();
+	Call call = Call::read(*p.file, 8);
+	WDFREQUEST request = p.queue.take();
+
+	WdfRequestFormatRequestUsingCurrentType(request);
+	WdfRequestSetCompletionRoutine(request, completion, &sent);
+	EXPECT_TRUE(WdfRequestSend(request, p.target, nullptr));
+	EXPECT_EQ(p.below.mark(p.below.take()), STATUS_SUCCESS);
+	p.file->cancel();
+	EXPECT_EQ(call.result(), -SHIM_ECANCELED);
+	EXPECT_EQ(p.below.cancelled.total(), 1u);
+	EXPECT_EQ(sent.calls, 1u);
+}
+
+// In a queue below.
+TEST_F(Kmdf, W_083_cancelled_while_nobody_below_has_it)
+{
+	Pair p;
+
+	p.start();
+	WdfIoQueueStop(p.below.handle, nullptr, nullptr);
+	Own own(p);
+
+	own.format_read();
+	EXPECT_TRUE(own.send());
+	EXPECT_EQ(p.below.queued(), 1u);
+	EXPECT_TRUE(WdfRequestCancelSentRequest(own.request));
+	own.wait();
+	EXPECT_EQ(own.sent.status, STATUS_CANCELLED);
+	EXPECT_EQ(p.below.queued(), 0u);
+}
+
+TEST_F(Kmdf, W_084_the_completion_routine_on_the_cancellers_stack)
+{
+	Pair p;
+	WDFSPINLOCK lock;
+	WDF_OBJECT_ATTRIBUTES attributes;
+
+	p.start();
+	WDF_OBJECT_ATTRIBUTES_INIT(&attributes);
+	attributes.ParentObject = p.upper.device;
+	ASSERT_EQ(WdfSpinLockCreate(&attributes, &lock), STATUS_SUCCESS);
+	Own own(p);
+
+	own.sent.then = [&](WDFREQUEST) {
+		WdfSpinLockAcquire(lock);
+		WdfSpinLockRelease(lock);
+	};
+	own.format_read();
+	EXPECT_TRUE(own.send());
+	EXPECT_EQ(p.below.mark(p.below.take()), STATUS_SUCCESS);
+	WdfSpinLockAcquire(lock);
+	EXPECT_TRUE(WdfRequestCancelSentRequest(own.request));
+	EXPECT_EQ(own.sent.calls, 1u);
+	EXPECT_EQ(own.sent.thread, fake::tid());
+	EXPECT_EQ(reports("RecursiveLock"), 1u);
+	EXPECT_EQ(KeGetCurrentIrql(), DISPATCH_LEVEL);
+	WdfSpinLockRelease(lock);
+	EXPECT_EQ(KeGetCurrentIrql(), PASSIVE_LEVEL);
+}
+
+TEST_F(Kmdf, W_085_cancelled_when_it_is_back)
+{
+	Pair p;
+
+	p.below.on_io = [](WDFREQUEST request) { answer(request, "x"); };
+	p.start();
+	Own own(p);
+
+	own.format_read();
+	EXPECT_TRUE(own.send());
+	EXPECT_EQ(own.sent.calls, 1u);
+	EXPECT_FALSE(WdfRequestCancelSentRequest(own.request));
+	EXPECT_EQ(own.sent.calls, 1u);
+	// A client's, that is completed and that the driver has a reference to.
+	Sent sent;
+	WDFREQUEST kept = nullptr;
+
+	sent.then = [&](WDFREQUEST request) {
+		WdfObjectReference(request);
+		kept = request;
+		WdfRequestCompleteWithInformation(request, sent.status, sent.information);
+	};
+	Call call = Call::read(*p.file, 8);
+	WDFREQUEST request = p.queue.take();
+
+	WdfRequestFormatRequestUsingCurrentType(request);
+	WdfRequestSetCompletionRoutine(request, completion, &sent);
+	EXPECT_TRUE(WdfRequestSend(request, p.target, nullptr));
+	EXPECT_EQ(call.result(), 1);
+	EXPECT_FALSE(WdfRequestCancelSentRequest(kept));
+	WdfObjectDereference(kept);
+	EXPECT_EQ(sent.calls, 1u);
+}
+
+TEST_F(Kmdf, W_086_a_timeout)
+{
+	Pair p;
+
+	p.start();
+	Own own(p);
+
+	own.format_read();
+	EXPECT_TRUE(own.send_with_timeout(100));
+	EXPECT_EQ(p.below.mark(p.below.take()), STATUS_SUCCESS);
+	fake::advance_ms(99);
+	EXPECT_EQ(own.sent.calls, 0u);
+	fake::advance_ms(2);
+	own.wait();
+	EXPECT_EQ(own.sent.status, STATUS_IO_TIMEOUT);
+	EXPECT_EQ(p.below.cancelled.total(), 1u);
+	EXPECT_EQ(fake::kernel_timers(), 0u);
+}
+
+TEST_F(Kmdf, W_086_a_timeout_that_nobody_hears)
+{
+	Pair p;
+
+	p.start();
+	Own own(p);
+
+	own.format_read();
+	EXPECT_TRUE(own.send_with_timeout(100));
+	WDFREQUEST lower = p.below.take();
+	fake::advance_ms(200);
+	EXPECT_EQ(own.sent.calls, 0u);
+	EXPECT_TRUE(WdfRequestIsCanceled(lower));
+	answer(lower, "late");
+	own.wait();
+	EXPECT_EQ(own.sent.status, STATUS_SUCCESS);
+}
+
+TEST_F(Kmdf, W_086_it_comes_back_in_time)
+{
+	Pair p;
+
+	p.start();
+	Own own(p);
+
+	own.format_read();
+	EXPECT_TRUE(own.send_with_timeout(100));
+	EXPECT_EQ(fake::kernel_timers(), 1u);
+	answer(p.below.take(), "x");
+	own.wait();
+	EXPECT_EQ(own.sent.status, STATUS_SUCCESS);
+	EXPECT_EQ(fake::kernel_timers(), 0u);
+}
+
+TEST_F(Kmdf, W_086_a_timeout_of_a_synchronous_send)
+{
+	Pair p;
+	WDF_REQUEST_SEND_OPTIONS options;
+
+	p.start();
+	Own own(p);
+
+	own.format_read();
+	WDF_REQUEST_SEND_OPTIONS_INIT(&options, WDF_REQUEST_SEND_OPTION_SYNCHRONOUS);
+	WDF_REQUEST_SEND_OPTIONS_SET_TIMEOUT(&options, in_ms(10));
+	Call call([&](Call &) { return own.send(&options); });
+	EXPECT_EQ(p.below.mark(p.below.take()), STATUS_SUCCESS);
+	call.wait_until_asleep();
+	fake::advance_ms(11);
+	EXPECT_EQ(call.result(), 1);
+	EXPECT_EQ(own.status(), STATUS_IO_TIMEOUT);
+}
+
+TEST_F(Kmdf, W_087_a_target_that_is_stopped)
+{
+	Pair p;
+
+	p.start();
+	Own own(p);
+
+	WdfIoTargetStop(p.target, WdfIoTargetLeaveSentIoPending);
+	EXPECT_EQ(WdfIoTargetGetState(p.target), WdfIoTargetStopped);
+	own.format_read();
+	EXPECT_TRUE(own.send());
+	fake::settle();
+	EXPECT_EQ(p.below.arrived.total(), 0u);
+	EXPECT_EQ(own.sent.calls, 0u);
+	EXPECT_EQ(WdfIoTargetStart(p.target), STATUS_SUCCESS);
+	answer(p.below.take(), "started");
+	own.wait();
+	EXPECT_STREQ(own.bytes, "started");
+	own.reuse();
+	// One that does not care.
+	WdfIoTargetStop(p.target, WdfIoTargetLeaveSentIoPending);
+	WDF_REQUEST_SEND_OPTIONS options;
+	WDF_REQUEST_SEND_OPTIONS_INIT(&options, WDF_REQUEST_SEND_OPTION_IGNORE_TARGET_STATE);
+	own.format_read();
+	EXPECT_TRUE(own.send(&options));
+	answer(p.below.take(), "anyway");
+	own.wait();
+	own.reuse();
+	own.format_read();
+	WdfIoTargetPurge(p.target, WdfIoTargetPurgeIoAndWait);
+	EXPECT_EQ(WdfIoTargetGetState(p.target), WdfIoTargetPurged);
+	EXPECT_FALSE(own.send());
+	EXPECT_EQ(own.status(), STATUS_INVALID_DEVICE_STATE);
+	EXPECT_EQ(own.sent.calls, 0u);
+	EXPECT_EQ(WdfIoTargetStart(p.target), STATUS_SUCCESS);
+	EXPECT_TRUE(own.send());
+	answer(p.below.take(), "again");
+	own.wait();
+}
+
+TEST_F(Kmdf, W_087_what_waits_in_a_stopped_target)
+{
+	Pair p;
+
+	p.start();
+	{
+		Own own(p);
+
+		WdfIoTargetStop(p.target, WdfIoTargetLeaveSentIoPending);
+		own.format_read();
+		EXPECT_TRUE(own.send_with_timeout(1000));
+		EXPECT_TRUE(WdfRequestCancelSentRequest(own.request));
+		own.wait();
+		EXPECT_EQ(own.sent.status, STATUS_CANCELLED);
+		EXPECT_EQ(fake::kernel_timers(), 0u);
+	}
+	{
+		Own own(p);
+
+		own.format_read();
+		EXPECT_TRUE(own.send_with_timeout(1000));
+		fake::advance_ms(1001);
+		own.wait();
+		EXPECT_EQ(own.sent.status, STATUS_WDF_IO_TIMEOUT_NOT_SENT);
+	}
+	{
+		Own own(p);
+
+		own.format_read();
+		EXPECT_TRUE(own.send());
+		WdfIoTargetPurge(p.target, WdfIoTargetPurgeIo);
+		own.wait();
+		EXPECT_EQ(own.sent.status, STATUS_WDF_DEVICE_REMOVED_NOT_SENT);
+	}
+	fake::settle();
+	EXPECT_EQ(p.below.arrived.total(), 0u);
+}
+
+TEST_F(Kmdf, W_087_stop_and_close_wait_for_what_is_below)
+{
+	Pair p;
+
+	p.start();
+	Own marked(p);
+	Own plain(p);
+
+	marked.format_read();
+	EXPECT_TRUE(marked.send());
+	EXPECT_EQ(p.below.mark(p.below.take()), STATUS_SUCCESS);
+	plain.format_read();
+	EXPECT_TRUE(plain.send());
+	WDFREQUEST lower = p.below.take();
+	Call stop([&](Call &) {
+		WdfIoTargetStop(p.target, WdfIoTargetWaitForSentIoToComplete);
+		return 0;
+	});
+
+	stop.wait_until_asleep();
+	EXPECT_FALSE(stop.finished());
+	EXPECT_EQ(marked.sent.calls, 0u);
+	Call close([&](Call &) {
+		WdfIoTargetClose(p.target);
+		return 0;
+	});
+	marked.wait();
+	EXPECT_EQ(marked.sent.status, STATUS_CANCELLED);
+	close.wait_until_asleep();
+	EXPECT_FALSE(close.finished());
+	answer(lower, "x");
+	plain.wait();
+	EXPECT_EQ(stop.result(), 0);
+	EXPECT_EQ(close.result(), 0);
+	EXPECT_EQ(WdfIoTargetGetState(p.target), WdfIoTargetClosed);
+}
+
+TEST_F(Kmdf, W_088_sent_twice)
+{
+	Pair p;
+
+	p.start();
+	Own own(p);
+
+	own.format_read();
+	EXPECT_TRUE(own.send());
+	EXPECT_FALSE(own.send());
+	EXPECT_EQ(reports("AlreadySent"), 1u);
+	EXPECT_EQ(WdfIoTargetFormatRequestForRead(p.target, own.request, own.memory, nullptr, nullptr),
+		  STATUS_INVALID_DEVICE_REQUEST);
+	WDF_REQUEST_REUSE_PARAMS parameters;
+	WDF_REQUEST_REUSE_PARAMS_INIT(&parameters, WDF_REQUEST_REUSE_NO_FLAGS, STATUS_SUCCESS);
+	EXPECT_FALSE(NT_SUCCESS(WdfRequestReuse(own.request, &parameters)));
+	EXPECT_EQ(reports("AlreadySent"), 2u);
+	answer(p.below.take(), "once");
+	own.wait();
+	fake::settle();
+	EXPECT_EQ(own.sent.calls, 1u);
+	EXPECT_EQ(p.below.arrived.total(), 1u);
+}
+
+TEST_F(Kmdf, W_088_completed_while_it_is_sent)
+{
+	Pair p;
+	Sent sent;
+
+	sent.then = [&](WDFREQUEST request) { WdfRequestComplete(request, sent.status); };
+	p.start();
+	Call call = Call::read(*p.file, 8);
+	WDFREQUEST request = p.queue.take();
+
+	WdfRequestFormatRequestUsingCurrentType(request);
+	WdfRequestSetCompletionRoutine(request, completion, &sent);
+	EXPECT_TRUE(WdfRequestSend(request, p.target, nullptr));
+	WdfRequestComplete(request, STATUS_UNSUCCESSFUL);
+	EXPECT_EQ(reports("InvalidReqAccess"), 1u);
+	EXPECT_FALSE(call.finished());
+	EXPECT_EQ(p.queue.mark(request), STATUS_INVALID_DEVICE_REQUEST);
+	EXPECT_EQ(reports("ReqMarkCancelableSend"), 1u);
+	answer(p.below.take(), "x");
+	EXPECT_EQ(call.result(), 0);
+}
+
+TEST_F(Kmdf, W_089_sent_while_it_is_marked)
+{
+	Pair p;
+	Sent sent;
+
+	p.start();
+	Call call = Call::read(*p.file, 8);
+	WDFREQUEST request = p.queue.take();
+
+	EXPECT_EQ(p.queue.mark(request), STATUS_SUCCESS);
+	WdfRequestFormatRequestUsingCurrentType(request);
+	WdfRequestSetCompletionRoutine(request, completion, &sent);
+	EXPECT_FALSE(WdfRequestSend(request, p.target, nullptr));
+	EXPECT_EQ(reports("ReqMarkCancelableSend"), 1u);
+	EXPECT_EQ(host_kmdf_request_state(request), cancelable);
+	EXPECT_EQ(WdfRequestUnmarkCancelable(request), STATUS_SUCCESS);
+	WdfRequestComplete(request, STATUS_SUCCESS);
+	EXPECT_EQ(call.result(), 0);
+	EXPECT_EQ(sent.calls, 0u);
+	EXPECT_EQ(p.below.arrived.total(), 0u);
+}
+
+// A target that leads to the driver's own queues.
+TEST_F(Kmdf, W_079_the_devices_own_target)
+{
+	Simple d;
+	Queue inner(WdfIoQueueDispatchParallel, false);
+	Sent sent;
+
+	sent.then = [&](WDFREQUEST request) {
+		WdfRequestCompleteWithInformation(request, sent.status, sent.information);
+	};
+	d.driver.queues = {&d.queue, &inner};
+	d.driver.in_add = [&](WDFDEVICE device) {
+		return WdfDeviceConfigureRequestDispatching(device, inner.handle, WdfRequestTypeDeviceControlInternal);
+	};
+	inner.on_io = nullptr;
+	d.start();
+	WDFIOTARGET target = WdfDeviceGetIoTarget(d.driver.device);
+	EXPECT_EQ(WdfDeviceGetIoTarget(d.driver.device), target);
+	EXPECT_EQ(WdfIoTargetGetDevice(target), d.driver.device);
+	Call call = Call::control(*d.file, kBuffered, "in", 8);
+	WDFREQUEST request = d.take();
+	WDFMEMORY memory;
+
+	EXPECT_EQ(WdfRequestRetrieveOutputMemory(request, &memory), STATUS_SUCCESS);
+	EXPECT_EQ(
+		WdfIoTargetFormatRequestForInternalIoctl(target, request, kBuffered, memory, nullptr, memory, nullptr),
+		STATUS_SUCCESS);
+	WdfRequestSetCompletionRoutine(request, completion, &sent);
+	EXPECT_TRUE(WdfRequestSend(request, target, nullptr));
+	answer(inner.take(), "inner");
+	EXPECT_EQ(call.outcome().status, STATUS_SUCCESS);
+	EXPECT_EQ(call.outcome().data, "inner###");
+	WdfObjectDelete(target);
+	EXPECT_EQ(reports("ObjectMisuse"), 1u);
+}
+
+TEST_F(Kmdf, W_079_targets_that_cannot_be_opened)
+{
+	Pair p;
+
+	p.start();
+	EXPECT_EQ(p.open(), STATUS_INVALID_DEVICE_STATE);
+	WdfIoTargetClose(p.target);
+	EXPECT_EQ(p.open(u"\\DosDevices\\nobody"), STATUS_OBJECT_NAME_NOT_FOUND);
+	EXPECT_EQ(WdfIoTargetStart(p.target), STATUS_INVALID_DEVICE_STATE);
+	EXPECT_EQ(p.open(), STATUS_SUCCESS);
+	// The driver below stays as long as somebody may send to it.
+	EXPECT_EQ(fake::delete_module(p.lower.module, false, [] { fake::bug("rmmod of a target's driver"); }),
+		  -SHIM_EAGAIN);
+}
+
+// Its device goes while a request is below.
+TEST_F(Kmdf, W_087_the_device_below_is_removed)
+{
+	Pair p;
+
+	p.start();
+	Own marked(p);
+	Own later(p);
+
+	marked.format_read();
+	EXPECT_TRUE(marked.send());
+	EXPECT_EQ(p.below.mark(p.below.take()), STATUS_SUCCESS);
+	EXPECT_EQ(kmdf_power_c("lower0", "remove"), 0);
+	marked.wait();
+	EXPECT_EQ(marked.sent.status, STATUS_CANCELLED);
+	later.format_read();
+	if (later.send()) {
+		later.wait();
+		EXPECT_FALSE(NT_SUCCESS(later.sent.status));
+	}
+}
+
+} // namespace
