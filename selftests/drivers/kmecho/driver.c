@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 #include "driver.h"
 
-static NTSTATUS EchoPrintVersion(VOID);
+static NTSTATUS EchoPrintVersion(void);
 
 #ifdef ALLOC_PRAGMA
 #pragma alloc_text(INIT, DriverEntry)
@@ -23,7 +23,7 @@ _Use_decl_annotations_ NTSTATUS DriverEntry(PDRIVER_OBJECT DriverObject, PUNICOD
 	return EchoPrintVersion();
 }
 
-static NTSTATUS EchoPrintVersion(VOID)
+static NTSTATUS EchoPrintVersion(void)
 {
 	WDF_DRIVER_VERSION_AVAILABLE_PARAMS wanted;
 	UNICODE_STRING text;
