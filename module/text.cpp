@@ -25,15 +25,6 @@ u32 text_length(const char *text, u32 limit)
 	return length;
 }
 
-bool text_equal(const char *a, const char *b)
-{
-	while (*a && *a == *b) {
-		a++;
-		b++;
-	}
-	return *a == *b;
-}
-
 bool identifier_is_valid(const char *text, u32 size)
 {
 	u32 length = text_length(text, size);

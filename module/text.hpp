@@ -2,6 +2,7 @@
 // Strings from drivers and programs: lengths, identifiers, versions. CONTEXT: any.
 #pragma once
 
+#include "base/text.hpp"
 #include "shim/types.h"
 
 namespace kextbridge {
@@ -10,7 +11,6 @@ namespace kextbridge {
 u32 name_limit();
 // Bytes before the NUL, or limit when there is none before it.
 u32 text_length(const char *text, u32 limit);
-bool text_equal(const char *a, const char *b);
 // An array of `size` bytes that holds 1 to size - 1 printable characters without blanks, quotes or slashes, and a NUL.
 bool identifier_is_valid(const char *text, u32 size);
 // A text that OSKextParseVersionString() takes, in an array of `size` bytes that has its NUL, too.

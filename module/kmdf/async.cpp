@@ -49,8 +49,8 @@ class AsyncClient final : public kextbridge::RefCounted<AsyncClient>, public Cli
 
 	void complete()
 	{
-		size_t copy;
-		s64 result = outcome(*request_, &copy);
+		size_t copy = request_->bytes_back();
+		s64 result = outcome(*request_);
 
 		if (!take())
 			return; // left behind

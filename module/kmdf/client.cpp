@@ -35,33 +35,17 @@ Ref<Request> make_request(File &file, const Transfer &transfer, int *err)
 	}
 	if (*err)
 		return Ref<Request>();
-	Ref<Request> request =
-		make<Request>(device.init.has_request_attributes ? &device.init.request_attributes : nullptr,
-			      SHIM_GFP_KERNEL_ACCOUNT, device.driver);
+	Ref<Request> request = make_incoming(device, transfer, SHIM_GFP_KERNEL_ACCOUNT);
 
 	if (!request) {
 		*err = -SHIM_ENOMEM;
 		return request;
 	}
-	request->device = &device;
 	request->file = Ref<File>::retain(&file);
-	request->not_yet();
-	request->incoming = true;
-	request->deletable = false;
-	request->kind = transfer.kind;
-	request->code = transfer.code;
-	request->in_length = transfer.in_length;
-	request->out_length = transfer.out_length;
-	request->offset = transfer.offset;
-	request->tag = transfer.tag;
-	request->issued_ns = shim_ktime_get_ns();
 	request->pid = shim_current_tgid();
 	request->tid = shim_current_tid();
 	request->uid = shim_current_uid();
-	if (request->allocate_buffer(SHIM_GFP_KERNEL_ACCOUNT))
-		return request;
-	*err = -SHIM_ENOMEM;
-	return Ref<Request>();
+	return request;
 }
 
 // Presented, and waited for. 0: it is completed. -EINTR: the caller was killed, -EAGAIN: it would have had to wait.
@@ -102,23 +86,19 @@ static bool is_nonblock(file *file)
 	return shim_file_flags(file) & SHIM_O_NONBLOCK;
 }
 
-s64 outcome(const Request &request, size_t *copy)
+s64 outcome(const Request &request)
 {
-	u64 most = request.information < request.out_length ? request.information : request.out_length;
-	// Warnings bring data, errors do not.
-	bool is_error = static_cast<u32>(request.result) >> 30 == 3;
+	size_t bytes = request.bytes_back();
 
-	*copy = is_error ? 0 : most;
 	if (NT_SUCCESS(request.result))
 		return static_cast<s64>(request.information);
-	return is_error || !most ? -errno_of(request.result) : static_cast<s64>(most);
+	return bytes ? static_cast<s64>(bytes) : -errno_of(request.result);
 }
 
 static s64 read_file(kiocb *iocb, file *file, File &of, iov_iter *to, size_t bytes, s64 pos)
 {
 	u32 limit = read_once(kmdf_params.max_buffer_bytes);
 	Transfer transfer = {.kind = WdfRequestTypeRead, .out_length = bytes < limit ? bytes : limit, .offset = pos};
-	size_t copy;
 	int err;
 	Ref<Request> request = make_request(of, transfer, &err);
 
@@ -128,17 +108,16 @@ static s64 read_file(kiocb *iocb, file *file, File &of, iov_iter *to, size_t byt
 		err = serve(*request, is_nonblock(file));
 	if (err)
 		return err;
-	s64 result = outcome(*request, &copy);
+	size_t copy = request->bytes_back();
 
 	if (copy && shim_copy_to_iter(request->out_data, copy, to) != copy)
 		return -SHIM_EFAULT;
-	return result;
+	return outcome(*request);
 }
 
 static s64 write_file(kiocb *iocb, file *file, File &of, iov_iter *from, size_t bytes, s64 pos)
 {
 	Transfer transfer = {.kind = WdfRequestTypeWrite, .in_length = bytes, .offset = pos};
-	size_t copy;
 	int err;
 	Ref<Request> request = make_request(of, transfer, &err);
 
@@ -148,13 +127,12 @@ static s64 write_file(kiocb *iocb, file *file, File &of, iov_iter *from, size_t 
 		return submit_async(static_cast<Ref<Request> &&>(request), iocb, nullptr);
 	if (!err)
 		err = serve(*request, is_nonblock(file));
-	return err ? err : outcome(*request, &copy);
+	return err ? err : outcome(*request);
 }
 
 static long device_control(file *file, File &of, u64 arg)
 {
 	kmdf_device_control control;
-	size_t copy;
 	int err = get_struct(&control, arg);
 
 	if (err)
@@ -166,8 +144,7 @@ static long device_control(file *file, File &of, u64 arg)
 	Transfer transfer = {.kind = WdfRequestTypeDeviceControl,
 			     .code = control.code,
 			     .in_length = control.in_length,
-			     .out_length = control.out_length,
-			     .tag = control.tag};
+			     .out_length = control.out_length};
 	Ref<Request> request;
 
 	if (method == METHOD_NEITHER && !of.device->init.in_caller_context) {
@@ -177,6 +154,7 @@ static long device_control(file *file, File &of, u64 arg)
 	request = make_request(of, transfer, &err);
 	if (err)
 		return err;
+	request->tag = control.tag;
 	if (method == METHOD_NEITHER) {
 		request->user_in = control.in;
 		request->user_out = control.out;
@@ -189,7 +167,8 @@ static long device_control(file *file, File &of, u64 arg)
 		err = serve(*request, is_nonblock(file));
 	if (err)
 		return err;
-	outcome(*request, &copy);
+	size_t copy = request->bytes_back();
+
 	control.status = request->result;
 	control.information = request->information;
 	if (copy)
@@ -325,8 +304,10 @@ static int open_file(Device &device, void **data)
 		else
 			device.opens++;
 	}
-	if (err)
+	if (err) {
+		file.release()->discard();
 		return err;
+	}
 	if (device.asks_before_open())
 		err = ask_driver(*file);
 	if (err) {
@@ -356,15 +337,11 @@ void File::end_function(void *file)
 
 void File::close()
 {
-	if (PFN_WDF_FILE_CLOSE on_close = device->init.file.EvtFileClose) {
-		PresentationLock *lock = device->file_lock();
+	if (device->init.file.EvtFileClose) {
 		CallbackGuard check("EvtFileClose", this);
+		PresentationGuard presentation(device->file_lock());
 
-		if (lock)
-			lock->lock();
-		on_close(static_cast<WDFFILEOBJECT>(handle()));
-		if (lock)
-			lock->unlock();
+		device->init.file.EvtFileClose(static_cast<WDFFILEOBJECT>(handle()));
 	}
 	remove();
 }
@@ -377,19 +354,14 @@ static void clean_up(File &file)
 	{
 		SpinGuard guard(core.lock);
 
-		if (file.cleaned)
+		if (!file.state.take(FileState::Open, FileState::CleanedUp))
 			return;
-		file.cleaned = true;
 	}
 	if (device.init.file.EvtFileCleanup) {
-		PresentationLock *lock = device.file_lock();
 		CallbackGuard check("EvtFileCleanup", &device);
+		PresentationGuard presentation(device.file_lock());
 
-		if (lock)
-			lock->lock();
 		device.init.file.EvtFileCleanup(static_cast<WDFFILEOBJECT>(file.handle()));
-		if (lock)
-			lock->unlock();
 	}
 	each_request(file, [all](Request &request) {
 		bool queued;
@@ -405,19 +377,17 @@ static void clean_up(File &file)
 
 static void close_file(File &file)
 {
-	Ref<File> over;
+	bool over;
 
 	clean_up(file);
 	{
 		SpinGuard guard(core.lock);
 
 		file.device->opens--;
-		file.closing = true;
-		if (file.end_is_due_locked())
-			over = Ref<File>::retain(&file);
+		over = file.state.take(FileState::CleanedUp, FileState::Closed) && file.take_end_locked();
 	}
 	if (over)
-		File::end(static_cast<Ref<File> &&>(over));
+		File::end(Ref<File>::retain(&file));
 }
 
 } // namespace kmdf
@@ -425,14 +395,21 @@ static void close_file(File &file)
 using namespace kmdf;
 
 // The driver's module stays while a file is open; what was left behind is waited for when it goes.
-extern "C" int kmdf_open_c(void *owner, struct file *, void **data)
+extern "C" int kmdf_hold_c(void *owner)
 {
 	Device &device = *static_cast<Device *>(owner);
-	module *of = device.driver->glue->module;
 
-	if (!shim_try_module_get(of))
+	if (!shim_try_module_get(device.driver->glue->module))
 		return -SHIM_ENODEV;
-	int err = open_file(device, data);
+	device.get(); // OWNERSHIP: kmdf_open_c()'s
+	return 0;
+}
+
+extern "C" int kmdf_open_c(void *owner, void **data)
+{
+	Ref<Device> device = Ref<Device>::adopt(static_cast<Device *>(owner));
+	module *of = device->driver->glue->module;
+	int err = open_file(*device, data);
 
 	if (err)
 		shim_module_put(of);

@@ -12,6 +12,7 @@
 #include "base/ref.hpp"
 #include "base/spinlock.hpp"
 #include "base/state.hpp"
+#include "base/text.hpp"
 #include "base/wait.hpp"
 #include "base/work.hpp"
 #include "shim/kmdf.h"
@@ -29,6 +30,7 @@ using kextbridge::Ref;
 using kextbridge::SpinGuard;
 using kextbridge::SpinLock;
 using kextbridge::StateWord;
+using kextbridge::text_equal;
 using kextbridge::WaitQueue;
 using kextbridge::Work;
 

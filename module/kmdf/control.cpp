@@ -53,7 +53,7 @@ static void add_request_locked(Records &records, const Request &request, const Q
 	record.tag = request.tag;
 	record.state = static_cast<u32>(request.state.get());
 	record.flags = (request.canceled ? KMDF_REQUEST_CANCEL_ASKED : 0) |
-		       (request.detached ? KMDF_REQUEST_DETACHED : 0) | (request.sent ? KMDF_REQUEST_SENT : 0);
+		       (request.detached ? KMDF_REQUEST_DETACHED : 0) | (request.sent_locked() ? KMDF_REQUEST_SENT : 0);
 	record.type = static_cast<u32>(request.kind);
 	record.code = request.code;
 	record.length = static_cast<u32>(request.kind == WdfRequestTypeWrite ? request.in_length : request.out_length);
@@ -93,7 +93,7 @@ static void add_device_locked(Records &records, Device &device, u64 now) KEXTBRI
 						     KMDF_DEVICE_REMOVED;
 	record.opens = device.opens;
 	record.requests = device.requests;
-	copy_name(record.name, device.name());
+	copy_name(record.name, device.name_locked());
 	copy_name(record.driver, driver_name(*device.driver));
 	records.add(record);
 	for (Object *child = device.children.front(); child; child = device.children.next(*child)) {

@@ -120,23 +120,78 @@ void Device::power_down(WDF_POWER_DEVICE_STATE to)
 		pnp_calls.EvtDeviceD0Exit(self, to);
 }
 
+static bool has_name_locked(Device &device, const char *name) KEXTBRIDGE_REQUIRES(core.lock)
+{
+	for (Name *n = device.names.front(); n; n = device.names.next(*n)) {
+		if (text_equal(n->text, name))
+			return true;
+	}
+	return false;
+}
+
+static Device *find_device_locked(const char *name) KEXTBRIDGE_REQUIRES(core.lock)
+{
+	for (Driver *driver = core.drivers.front(); driver; driver = core.drivers.next(*driver)) {
+		for (Device *device = driver->devices.front(); device; device = driver->devices.next(*device)) {
+			if (has_name_locked(*device, name))
+				return device;
+		}
+	}
+	return nullptr;
+}
+
+Ref<Device> find_device(const char *name)
+{
+	SpinGuard guard(core.lock);
+
+	return Ref<Device>::retain(find_device_locked(name));
+}
+
+NTSTATUS Device::add_name(const char *name)
+{
+	Name *added = static_cast<Name *>(shim_kzalloc(sizeof(*added), SHIM_GFP_KERNEL));
+
+	if (!added)
+		return STATUS_INSUFFICIENT_RESOURCES;
+	new (Placement{added}) Name;
+	shim_scnprintf(added->text, sizeof(added->text), "%s", name);
+	{
+		SpinGuard guard(core.lock);
+
+		if (!find_device_locked(name)) {
+			names.push_back(*added);
+			return STATUS_SUCCESS;
+		}
+	}
+	shim_kfree(added);
+	return STATUS_OBJECT_NAME_COLLISION;
+}
+
 NTSTATUS Device::make_node()
 {
-	if (names.empty()) {
-		Name *name = static_cast<Name *>(shim_kzalloc(sizeof(*name), SHIM_GFP_KERNEL));
+	char name[KMDF_NAME_SIZE];
+	NTSTATUS status;
+	bool named;
+	{
+		SpinGuard guard(core.lock);
 
-		if (!name)
-			return STATUS_INSUFFICIENT_RESOURCES;
-		new (Placement{name}) Name;
-		shim_scnprintf(name->text, sizeof(name->text), "%s%u", driver_name(*driver), number);
-		names.push_back(*name);
+		named = !names.empty();
 	}
-	int err = shim_kmdf_node_create(name(), this, &minor, &node);
+	if (!named) {
+		shim_scnprintf(name, sizeof(name), "%s%u", driver_name(*driver), number);
+		status = add_name(name);
+		if (!NT_SUCCESS(status))
+			return status;
+	}
+	{
+		SpinGuard guard(core.lock);
 
-	if (!err)
+		shim_scnprintf(name, sizeof(name), "%s", name_locked());
+	}
+	if (!shim_kmdf_node_create(name, this, &minor, &node))
 		return STATUS_SUCCESS;
 	node = nullptr;
-	return err == -SHIM_EEXIST ? STATUS_OBJECT_NAME_COLLISION : STATUS_INSUFFICIENT_RESOURCES;
+	return STATUS_INSUFFICIENT_RESOURCES;
 }
 
 int Device::start()
@@ -193,8 +248,8 @@ void Device::resume()
 	NTSTATUS status = power_up(false);
 
 	if (!NT_SUCCESS(status)) {
-		shim_pr_warn("%s: %s does not resume, and is removed: status 0x%08x", driver_name(*driver), name(),
-			     static_cast<u32>(status));
+		shim_pr_warn("%s: device %u does not resume, and is removed: status 0x%08x", driver_name(*driver),
+			     number, static_cast<u32>(status));
 		retire();
 	}
 }
@@ -286,15 +341,11 @@ void Device::submit(Request &request)
 	if (refused)
 		return finish(Ref<Request>::adopt(&request), STATUS_INVALID_DEVICE_STATE, 0);
 	if (request.kind == WdfRequestTypeCreate && init.file.EvtDeviceFileCreate) {
-		PresentationLock *lock = file_lock();
 		CallbackGuard check("EvtDeviceFileCreate", this);
+		PresentationGuard presentation(file_lock());
 
-		if (lock)
-			lock->lock();
 		init.file.EvtDeviceFileCreate(handle_of(*this), static_cast<WDFREQUEST>(request.handle()),
 					      static_cast<WDFFILEOBJECT>(request.file->handle()));
-		if (lock)
-			lock->unlock();
 		return;
 	}
 	if (init.in_caller_context) {
@@ -347,7 +398,7 @@ NTSTATUS Device::enqueue(Request &request)
 	return STATUS_SUCCESS;
 }
 
-void Device::left(Request &)
+void Device::left()
 {
 	SpinGuard guard(core.lock);
 

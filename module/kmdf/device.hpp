@@ -7,11 +7,6 @@
 
 namespace kmdf {
 
-struct TypeQueue {
-	WDF_REQUEST_TYPE type;
-	Queue *queue;
-};
-
 struct Name {
 	ListNode node;
 	char text[KMDF_NAME_SIZE];
@@ -32,7 +27,6 @@ struct WDFDEVICE_INIT {
 	kmdf::Driver *driver;
 	bool control;
 	bool exclusive;
-	WDF_DEVICE_IO_TYPE io_type;
 	WDF_PNPPOWER_EVENT_CALLBACKS pnp;
 	WDF_FILEOBJECT_CONFIG file;
 	WDF_OBJECT_ATTRIBUTES file_attributes;
@@ -41,8 +35,8 @@ struct WDFDEVICE_INIT {
 	bool has_request_attributes;
 	PFN_WDF_IO_IN_CALLER_CONTEXT in_caller_context;
 	PFN_WDF_DEVICE_SHUTDOWN_NOTIFICATION shutdown;
-	char name[KMDF_NAME_SIZE];
-	kmdf::Device **made; // where WdfDeviceCreate() says so; null: nobody asks
+	char name[KMDF_NAME_SIZE]; // WdfDeviceInitAssignName()'s
+	kmdf::Device **made;       // where WdfDeviceCreate() says so; null: nobody asks
 };
 
 namespace kmdf {
@@ -75,8 +69,8 @@ class Device final : public Object {
 	u32 requests KEXTBRIDGE_GUARDED_BY(core_lock()) = 0; // that are not finished
 	WaitQueue drained;
 
-	// Before it is started, then read only.
-	List<Name, &Name::node> names;
+	// The first is its node's. A node is only made, and unmade, by who starts and removes the device.
+	List<Name, &Name::node> names KEXTBRIDGE_GUARDED_BY(core_lock());
 	List<Interface, &Interface::node> interfaces KEXTBRIDGE_GUARDED_BY(core_lock());
 	::device *node = nullptr;
 	u32 minor = 0;
@@ -86,7 +80,10 @@ class Device final : public Object {
 	void resume() KEXTBRIDGE_EXCLUDES(core_lock());
 	void retire() KEXTBRIDGE_EXCLUDES(core_lock()); // removal
 
-	const char *name() { return names.empty() ? "" : names.front()->text; }
+	// A name stays as long as the device.
+	const char *name_locked() KEXTBRIDGE_REQUIRES(core_lock()) { return names.empty() ? "" : names.front()->text; }
+	// One more; where it is taken, or there is no memory, the status says so.
+	NTSTATUS add_name(const char *name) KEXTBRIDGE_EXCLUDES(core_lock());
 	// Around the callbacks about files; null: nothing.
 	PresentationLock *file_lock() { return scope == WdfSynchronizationScopeDevice ? &presentation : nullptr; }
 	bool asks_before_open() KEXTBRIDGE_EXCLUDES(core_lock());
@@ -100,7 +97,7 @@ class Device final : public Object {
 	// Success, or why the driver still has it.
 	NTSTATUS enqueue(Request &request) KEXTBRIDGE_EXCLUDES(core_lock());
 	// The last thing of a request.
-	void left(Request &request) KEXTBRIDGE_EXCLUDES(core_lock());
+	void left() KEXTBRIDGE_EXCLUDES(core_lock());
 	void forget_queue(Queue &queue) KEXTBRIDGE_EXCLUDES(core_lock());
 	// Until no request is left.
 	void drain() KEXTBRIDGE_EXCLUDES(core_lock());
@@ -144,6 +141,13 @@ class Driver final : public Object {
 	u32 objects() const { return __atomic_load_n(&objects_, __ATOMIC_ACQUIRE); }
 };
 
+// CleanedUp: its last descriptor is gone, EvtFileCleanup has been called. Closed: nothing refers to it but requests. Over:
+// EvtFileClose is called.
+enum class FileState : u8 { Open, CleanedUp, Closed, Over };
+
+// Of all drivers, by any of its names. Null: there is none.
+Ref<Device> find_device(const char *name) KEXTBRIDGE_EXCLUDES(core_lock());
+
 class File final : public Object {
       public:
 	static constexpr Type kType = Type::File;
@@ -154,21 +158,16 @@ class File final : public Object {
 	Ref<Device> device;
 	List<Request, &Request::file_node> requests KEXTBRIDGE_GUARDED_BY(core_lock());
 	u32 pending KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;
-	int pid = 0;                                             // who has opened it
-	u32 async KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;        // asynchronous requests, which hold the file open
-	bool cleaned KEXTBRIDGE_GUARDED_BY(core_lock()) = false; // EvtFileCleanup has been called
-	bool closing KEXTBRIDGE_GUARDED_BY(core_lock()) = false; // EvtFileCleanup is over
-	bool over KEXTBRIDGE_GUARDED_BY(core_lock()) = false;    // EvtFileClose is, or is about to be
+	int pid = 0;                                      // who has opened it
+	u32 async KEXTBRIDGE_GUARDED_BY(core_lock()) = 0; // asynchronous requests, which hold the file open
+	StateWord<FileState> state KEXTBRIDGE_GUARDED_BY(core_lock()){FileState::Open};
 	NTSTATUS last_status KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;
 	u64 last_information KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;
 
-	// Once.
-	bool end_is_due_locked() KEXTBRIDGE_REQUIRES(core_lock())
+	// True once: it is closed, and its last request is finished.
+	bool take_end_locked() KEXTBRIDGE_REQUIRES(core_lock())
 	{
-		if (!closing || over || !requests.empty())
-			return false;
-		over = true;
-		return true;
+		return requests.empty() && state.take(FileState::Closed, FileState::Over);
 	}
 	// Its last request is done and it is closed: EvtFileClose, and it goes.
 	static void end(Ref<File> file) KEXTBRIDGE_EXCLUDES(core_lock());

@@ -3,7 +3,7 @@
 // wdfdriver.h, wdfdevice.h, wdfcontrol.h.
 #include "core.hpp"
 #include "status.hpp"
-#include "text.hpp"
+#include "unicode.hpp"
 #include "shim/enforce.h"
 
 namespace kmdf {
@@ -181,30 +181,35 @@ extern "C" void kmdf_driver_exit(struct kmdf_driver_glue *glue)
 	end_driver(static_cast<DriverState *>(glue->state));
 }
 
-extern "C" void kmdf_sleep_c(bool asleep)
+// shim/power.c, which kextbridge.ko has too, calls these.
+extern "C" void kextbridge_sleep_c(bool asleep)
 {
 	each_device([asleep](Device &device) { asleep ? device.suspend() : device.resume(); });
 }
 
+extern "C" void kextbridge_shutdown_c(void)
+{
+	each_device([](Device &device) {
+		if (device.init.shutdown)
+			device.init.shutdown(static_cast<WDFDEVICE>(device.handle()));
+	});
+}
+
 extern "C" int kmdf_power_c(const char *name, const char *what)
 {
-	bool found = false;
-	int err = 0;
+	Ref<Device> device = find_device(name);
 
-	each_device([&](Device &device) {
-		if (!same(device.name(), name))
-			return;
-		found = true;
-		if (same(what, "suspend"))
-			device.suspend();
-		else if (same(what, "resume"))
-			device.resume();
-		else if (same(what, "remove"))
-			device.retire();
-		else
-			err = -SHIM_EINVAL;
-	});
-	return found ? err : -SHIM_ENOENT;
+	if (!device)
+		return -SHIM_ENOENT;
+	if (text_equal(what, "suspend"))
+		device->suspend();
+	else if (text_equal(what, "resume"))
+		device->resume();
+	else if (text_equal(what, "remove"))
+		device->retire();
+	else
+		return -SHIM_EINVAL;
+	return 0;
 }
 
 extern "C" NTSTATUS WdfDriverCreate(PDRIVER_OBJECT DriverObject, PCUNICODE_STRING,
@@ -287,17 +292,15 @@ extern "C" VOID WdfDeviceInitSetExclusive(PWDFDEVICE_INIT DeviceInit, BOOLEAN Is
 	DeviceInit->exclusive = IsExclusive;
 }
 
-extern "C" VOID WdfDeviceInitSetIoType(PWDFDEVICE_INIT DeviceInit, WDF_DEVICE_IO_TYPE IoType)
-{
-	DeviceInit->io_type = IoType;
-}
+// All of them are served buffered.
+extern "C" VOID WdfDeviceInitSetIoType(PWDFDEVICE_INIT, WDF_DEVICE_IO_TYPE) {}
 
 extern "C" VOID WdfDeviceInitSetDeviceType(PWDFDEVICE_INIT, DEVICE_TYPE) {}
 
 extern "C" NTSTATUS WdfDeviceInitAssignName(PWDFDEVICE_INIT DeviceInit, PCUNICODE_STRING DeviceName)
 {
 	DeviceInit->name[0] = 0;
-	return !DeviceName || narrow(DeviceInit->name, sizeof(DeviceInit->name), *DeviceName) ?
+	return !DeviceName || last_part(DeviceInit->name, sizeof(DeviceInit->name), *DeviceName) ?
 		       STATUS_SUCCESS :
 		       STATUS_INVALID_PARAMETER;
 }
@@ -368,6 +371,9 @@ extern "C" NTSTATUS WdfDeviceCreate(PWDFDEVICE_INIT *DeviceInit, PWDF_OBJECT_ATT
 			     DeviceAttributes->SynchronizationScope :
 			     driver->scope;
 	made.presentation.init("WDFDEVICE", made.passive);
+	status = hand_out(static_cast<Ref<kmdf::Device> &&>(device), *driver, Device);
+	if (!NT_SUCCESS(status))
+		return status;
 	{
 		SpinGuard guard(core.lock);
 
@@ -375,9 +381,13 @@ extern "C" NTSTATUS WdfDeviceCreate(PWDFDEVICE_INIT *DeviceInit, PWDF_OBJECT_ATT
 		made.number = driver->made++;
 		driver->devices.push_back(made);
 	}
-	status = hand_out(static_cast<Ref<kmdf::Device> &&>(device), *driver, Device);
-	if (!NT_SUCCESS(status))
+	// The caller keeps the DeviceInit, and has no device.
+	if (init->name[0])
+		status = made.add_name(init->name);
+	if (!NT_SUCCESS(status)) {
+		made.remove();
 		return status;
+	}
 	if (init->made) {
 		made.get(); // OWNERSHIP: add_device()'s
 		*init->made = &made;
@@ -393,29 +403,17 @@ extern "C" VOID WdfControlFinishInitializing(WDFDEVICE Device)
 		device->start();
 }
 
-// "\DosDevices\echo" -> "echo".
+// As its last part: "\DosDevices\echo" is /dev/kmdf/echo.
 static NTSTATUS add_name(kmdf::Device &device, const UNICODE_STRING &link)
 {
-	char text[KMDF_NAME_SIZE];
+	char name[KMDF_NAME_SIZE];
 
-	if (!narrow(text, sizeof(text), link))
+	if (!last_part(name, sizeof(name), link))
 		return STATUS_INVALID_PARAMETER;
-	const char *name = text;
-
-	for (const char *c = text; *c; c++) {
-		if (*c == '\\' || *c == '/')
-			name = c + 1;
-	}
-	if (!*name || *name == '.' || same(name, "control") || same(name, "by-interface"))
+	// What else is in that folder.
+	if (name[0] == '.' || text_equal(name, "control") || text_equal(name, "by-interface"))
 		return STATUS_INVALID_PARAMETER;
-	Name *added = static_cast<Name *>(shim_kzalloc(sizeof(*added), SHIM_GFP_KERNEL));
-
-	if (!added)
-		return STATUS_INSUFFICIENT_RESOURCES;
-	new (Placement{added}) Name;
-	shim_scnprintf(added->text, sizeof(added->text), "%s", name);
-	device.names.push_back(*added);
-	return STATUS_SUCCESS;
+	return device.add_name(name);
 }
 
 extern "C" NTSTATUS WdfDeviceCreateSymbolicLink(WDFDEVICE Device, PCUNICODE_STRING SymbolicLinkName)
@@ -520,7 +518,7 @@ extern "C" NTSTATUS WdfDeviceEnqueueRequest(WDFDEVICE Device, WDFREQUEST Request
 	{
 		SpinGuard guard(core.lock);
 
-		if (request->from_queue || !request->incoming || request->device != device.get())
+		if (request->queue || !request->incoming || request->device != device.get())
 			return STATUS_INVALID_DEVICE_REQUEST;
 	}
 	return device->enqueue(*request);

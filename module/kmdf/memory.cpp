@@ -3,7 +3,7 @@
 #include "memory.hpp"
 
 #include "core.hpp"
-#include "text.hpp"
+#include "unicode.hpp"
 #include "shim/enforce.h"
 
 namespace kmdf {
@@ -133,11 +133,16 @@ extern "C" NTSTATUS WdfMemoryCreate(PWDF_OBJECT_ATTRIBUTES Attributes, POOL_TYPE
 		return status;
 	if (!BufferSize || !Memory)
 		return STATUS_INVALID_PARAMETER;
-	Ref<kmdf::Memory> memory = make<kmdf::Memory>(Attributes, gfp_here(), driver_of(*parent));
-	void *buffer = memory ? allocate_pool(BufferSize) : nullptr;
+	void *buffer = allocate_pool(BufferSize);
 
 	if (!buffer)
 		return STATUS_INSUFFICIENT_RESOURCES;
+	Ref<kmdf::Memory> memory = make<kmdf::Memory>(Attributes, gfp_here(), driver_of(*parent));
+
+	if (!memory) {
+		shim_kfree(buffer);
+		return STATUS_INSUFFICIENT_RESOURCES;
+	}
 	memory->buffer = buffer;
 	memory->size = BufferSize;
 	memory->backing = Backing::Own;
@@ -229,8 +234,10 @@ extern "C" NTSTATUS WdfStringCreate(PCUNICODE_STRING UnicodeString, PWDF_OBJECT_
 
 	if (string && UnicodeString) {
 		status = string->set(*UnicodeString);
-		if (!NT_SUCCESS(status))
+		if (!NT_SUCCESS(status)) {
+			string.release()->discard();
 			return status;
+		}
 	}
 	return hand_out(static_cast<Ref<kmdf::String> &&>(string), *parent, String);
 }

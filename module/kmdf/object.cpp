@@ -121,7 +121,7 @@ static bool wants_context(const WDF_OBJECT_ATTRIBUTES *attributes)
 	       (attributes->ContextTypeInfo || attributes->EvtCleanupCallback || attributes->EvtDestroyCallback);
 }
 
-size_t context_room(const WDF_OBJECT_ATTRIBUTES *attributes)
+static size_t context_room(const WDF_OBJECT_ATTRIBUTES *attributes)
 {
 	return wants_context(attributes) ? sizeof(Context) + context_size(*attributes) : 0;
 }
@@ -377,7 +377,7 @@ NTSTATUS hand_out_object(Object *made, Object &parent, void **handle)
 	if (!made)
 		return STATUS_INSUFFICIENT_RESOURCES;
 	if (!made->attach(parent)) {
-		made->remove();
+		made->discard();
 		return STATUS_DELETE_PENDING;
 	}
 	if (handle)

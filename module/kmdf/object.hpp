@@ -78,8 +78,6 @@ class Object {
 	bool get_unless_zero() { return shim_kref_get_unless_zero(&refs_); }
 	// CONTEXT: the last one calls EvtDestroy: not under core.lock.
 	void put() KEXTBRIDGE_EXCLUDES(core_lock()) { shim_kref_put(&refs_, last_put); }
-	// What is known not to be the last one, under whatever lock.
-	void put_not_last() KEXTBRIDGE_UNCHECKED { put(); }
 
 	// An object that was never handed out goes without callbacks.
 	void discard()
@@ -130,9 +128,6 @@ static_assert(SHIM_RCU_HEAD_SIZE <= 2 * sizeof(void *));
 // Success, or what WDF_OBJECT_ATTRIBUTES is refused with. Null is fine.
 NTSTATUS check_attributes(const WDF_OBJECT_ATTRIBUTES *attributes);
 
-// Bytes behind an object of that size for the context that the attributes want.
-size_t context_room(const WDF_OBJECT_ATTRIBUTES *attributes);
-
 // Makes the context in the room behind the object, or only notes the callbacks.
 void init_context(Object &object, void *room, const WDF_OBJECT_ATTRIBUTES *attributes);
 
@@ -157,7 +152,7 @@ Ref<T> find(const void *handle, const char *call, const void *caller = __builtin
 	return Ref<T>();
 }
 
-// An object with its context, in the table and, if there is a parent, below it. Status out; null on failure.
+// An object with its context, in the table; a child of nobody yet. Null: no memory.
 template <typename T, typename... Arguments>
 Ref<T> make(const WDF_OBJECT_ATTRIBUTES *attributes, unsigned int gfp, const Arguments &...arguments)
 {
@@ -188,8 +183,7 @@ class General final : public Object {
 Ref<Object> find_parent(const WDF_OBJECT_ATTRIBUTES *attributes, const char *call, const void *caller,
 			NTSTATUS *status);
 
-// A new object becomes its parent's, and the driver gets its handle.
-// Null: there was no memory for it.
+// A new object becomes its parent's, and the driver gets its handle. Null: there was no memory for it.
 NTSTATUS hand_out_object(Object *object, Object &parent, void **handle) KEXTBRIDGE_EXCLUDES(core_lock());
 template <typename T> NTSTATUS hand_out(Ref<T> object, Object &parent, void *handle)
 {

@@ -39,7 +39,6 @@ void Queue::release_parts()
 void Queue::put_in_locked(Request &request, bool at_head)
 {
 	request.queue = this;
-	request.from_queue = true;
 	if (queued.empty() && ready)
 		ready_due = true;
 	if (at_head)
@@ -171,7 +170,6 @@ void Queue::dispatch(Enter enter_as)
 
 void Queue::enter(Enter enter_as, bool on_worker)
 {
-	bool atomic = at_dispatch();
 	bool mine = synchronized && synchronized->mine();
 	{
 		SpinGuard guard(core.lock);
@@ -186,29 +184,75 @@ void Queue::enter(Enter enter_as, bool on_worker)
 			if (synchronized || !prompt || in_callback_locked(*this))
 				return;
 		}
-		if (mine || (passive && !on_worker) || (passive && atomic) || frame_depth_locked() >= kMaxDepth) {
+		if (mine || (passive && !on_worker) || frame_depth_locked() >= kMaxDepth) {
 			defer_locked();
 			return;
 		}
 		inside++;
 	}
-	if (synchronized)
-		synchronized->lock();
+	PresentationGuard presentation(synchronized);
+
+	run();
+}
+
+// As a thread that is inside, until it has left.
+void Queue::run()
+{
 	for (u32 turns = 0; turn(turns); turns++)
 		continue;
-	if (synchronized)
-		synchronized->unlock();
+}
+
+// Once nobody else is inside, who may be in a callback of the queue.
+bool Queue::take_end_locked(StateCallback &slot, bool ended, Due &due)
+{
+	if (!slot.function || !ended || inside != 1)
+		return false;
+	due = {.call = Call::QueueState, .function = slot.function, .context = slot.context};
+	purging &= !slot.purges;
+	slot = {};
+	return true;
+}
+
+// The first thing that is due, taken. False: there is none.
+bool Queue::take_due_locked(Due &due)
+{
+	if (cancel_due_locked() && !cancelled.empty()) {
+		due = {.call = Call::Cancel, .request = cancelled.front()};
+		due.request->queue_node.unlink();
+		due.on_cancel = due.request->on_cancel;
+		due.request->on_cancel = nullptr;
+		due.request->called = true;
+		// Else the driver has completed it early, and is told all the same.
+		return due.request->state.take(State::Cancelled, State::Called) || due.request->early;
+	}
+	if (cancel_due_locked()) {
+		due = {.call = Call::CanceledOnQueue, .request = canceled_on_queue.front()};
+		due.request->queue_node.unlink();
+		return true;
+	}
+	if (take_end_locked(stopped, !owned_count, due)) {
+		due.unsynchronized = true;
+		return true;
+	}
+	if (take_end_locked(purged, drained_locked(), due))
+		return true;
+	if (ready_due) {
+		ready_due = false;
+		due = {.call = Call::QueueState, .function = ready, .context = ready_context};
+		return true;
+	}
+	if (!may_present_locked())
+		return false;
+	due = {.call = Call::Io, .request = queued.front()};
+	present_locked(*due.request);
+	return true;
 }
 
 // One callback. False: this thread has left, since there is nothing more to do, or since a worker does it.
 bool Queue::turn(u32 turns)
 {
 	Frame frame;
-	Request *request = nullptr;
-	PFN_WDF_IO_QUEUE_STATE state_callback = nullptr;
-	WDFCONTEXT context = nullptr;
-	PFN_WDF_REQUEST_CANCEL on_cancel = nullptr;
-	bool of_stop = false;
+	Due due;
 	{
 		SpinGuard guard(core.lock);
 
@@ -217,96 +261,54 @@ bool Queue::turn(u32 turns)
 			defer_locked();
 			return false;
 		}
-		if (cancel_due_locked() && !cancelled.empty()) {
-			request = cancelled.front();
-			request->queue_node.unlink();
-			if (request->state.take(State::Cancelled, State::Called) || request->early) {
-				on_cancel = request->on_cancel;
-				request->on_cancel = nullptr;
-				request->called = true;
-			}
-			push_frame_locked(frame, Call::Cancel, this, request);
-		} else if (cancel_due_locked()) {
-			request = canceled_on_queue.front();
-			request->queue_node.unlink();
-			push_frame_locked(frame, Call::CanceledOnQueue, this, request);
-		} else if (stopped.function && !owned_count && inside == 1) {
-			state_callback = stopped.function;
-			context = stopped.context;
-			purging &= !stopped.purges;
-			stopped = {};
-			of_stop = true;
-			push_frame_locked(frame, Call::QueueState, this, nullptr);
-		} else if (purged.function && drained_locked() && inside == 1) {
-			state_callback = purged.function;
-			context = purged.context;
-			purging &= !purged.purges;
-			purged = {};
-			push_frame_locked(frame, Call::QueueState, this, nullptr);
-		} else if (ready_due) {
-			ready_due = false;
-			state_callback = ready;
-			context = ready_context;
-			push_frame_locked(frame, Call::QueueState, this, nullptr);
-		} else if (may_present_locked()) {
-			request = queued.front();
-			present_locked(*request);
-			if (side_by_side()) {
-				inside++;
-				get(); // OWNERSHIP: the work's
-				// OWNERSHIP: the work's, too: as long as it runs, nobody else gets its address.
-				request->get();
-				request->handler_work.queue(core.dispatcher);
-				return true;
-			}
-			push_frame_locked(frame, Call::Io, this, request);
-		} else {
+		if (!take_due_locked(due)) {
 			inside--;
 			if (idle.active())
 				idle.wake_all();
 			return false;
 		}
-	}
-	switch (frame.call) {
-	case Call::Cancel:
-		if (on_cancel) {
-			CallbackGuard check("EvtRequestCancel", this);
-
-			on_cancel(static_cast<WDFREQUEST>(request->handle()));
+		if (due.call == Call::Io && side_by_side()) {
+			inside++;
+			get(); // OWNERSHIP: the work's
+			// OWNERSHIP: the work's, too: as long as it runs, nobody else gets its address.
+			due.request->get();
+			due.request->handler_work.queue(core.dispatcher);
+			return true;
 		}
-		break;
-	case Call::CanceledOnQueue: {
-		CallbackGuard check("EvtIoCanceledOnQueue", this);
-
-		config.EvtIoCanceledOnQueue(static_cast<WDFQUEUE>(handle()),
-					    static_cast<WDFREQUEST>(request->handle()));
-		break;
+		push_frame_locked(frame, due.call, this, due.request);
 	}
-	case Call::QueueState:
-		if (state_callback) {
-			if (of_stop && synchronized)
-				synchronized->unlock();
-			{
-				CallbackGuard check("EvtIoQueueState", this);
-
-				state_callback(static_cast<WDFQUEUE>(handle()), context);
-			}
-			if (of_stop && synchronized)
-				synchronized->lock();
-		}
-		break;
-	default:
-		present(*request);
-		break;
-	}
+	deliver(due);
 	{
 		SpinGuard guard(core.lock);
 
 		pop_frame_locked(frame);
 	}
-	if (frame.call == Call::Cancel || frame.call == Call::CanceledOnQueue)
-		request->put(); // the list's
+	if (due.call == Call::Cancel || due.call == Call::CanceledOnQueue)
+		due.request->put(); // the list's
 	return true;
+}
+
+void Queue::deliver(const Due &due)
+{
+	WDFQUEUE queue = static_cast<WDFQUEUE>(handle());
+	WDFREQUEST request = due.request ? static_cast<WDFREQUEST>(due.request->handle()) : nullptr;
+	CallbackGuard check("a callback of its queue", this);
+
+	switch (due.call) {
+	case Call::Cancel:
+		return due.on_cancel(request);
+	case Call::CanceledOnQueue:
+		return config.EvtIoCanceledOnQueue(queue, request);
+	case Call::QueueState:
+		if (due.unsynchronized && synchronized)
+			synchronized->unlock();
+		due.function(queue, due.context);
+		if (due.unsynchronized && synchronized)
+			synchronized->lock();
+		return;
+	default:
+		return present(*due.request);
+	}
 }
 
 // A passive handler may wait for what another one of the queue does: each has a worker of its own, which then goes on as
@@ -322,14 +324,13 @@ void Queue::handler_function(void *r)
 		queue = Ref<Queue>::adopt(request.queue);
 		push_frame_locked(frame, Call::Io, queue.get(), &request);
 	}
-	queue->present(request);
+	queue->deliver({.call = Call::Io, .request = &request});
 	{
 		SpinGuard guard(core.lock);
 
 		pop_frame_locked(frame);
 	}
-	for (u32 turns = 0; queue->turn(turns); turns++)
-		continue;
+	queue->run();
 	request.put();
 }
 
@@ -357,7 +358,6 @@ void Queue::present(Request &request)
 {
 	WDFQUEUE queue = static_cast<WDFQUEUE>(handle());
 	WDFREQUEST r = static_cast<WDFREQUEST>(request.handle());
-	CallbackGuard check("EvtIo", this);
 
 	if (trivial(request))
 		return end_presented(request, STATUS_SUCCESS);
@@ -398,12 +398,7 @@ void Queue::cancel_all()
 		// What comes meanwhile is not part of it.
 		budget = queued_count;
 		for (Request *request = owned.front(); request; request = owned.next(*request)) {
-			if (request->state.take(State::Cancelable, State::Cancelled)) {
-				request->canceled = true;
-				request->canceled_ns = shim_ktime_get_ns();
-				request->get();
-				cancelled.push_back(*request);
-			}
+			request->cancel_marked_locked();
 		}
 	}
 	for (; budget; budget--) {

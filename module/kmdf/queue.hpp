@@ -24,6 +24,16 @@ struct StateCallback {
 	bool taken() const { return function || waited_for; }
 };
 
+// What the dispatcher does in one turn.
+struct Due {
+	Call call = Call::Io;
+	Request *request = nullptr;
+	PFN_WDF_REQUEST_CANCEL on_cancel = nullptr;
+	PFN_WDF_IO_QUEUE_STATE function = nullptr;
+	WDFCONTEXT context = nullptr;
+	bool unsynchronized = false; // the end of a stop
+};
+
 // Notifying: EvtIoStop is being called, no EvtRequestCancel is. Waiting: for what EvtIoStop has not answered for.
 enum class Power : u8 { On, Notifying, Waiting, Off };
 
@@ -113,9 +123,14 @@ class Queue final : public Object {
 		return passive && !synchronized && config.DispatchType == WdfIoQueueDispatchParallel;
 	}
 	void enter(Enter enter_as, bool on_worker) KEXTBRIDGE_EXCLUDES(core_lock());
+	void run() KEXTBRIDGE_EXCLUDES(core_lock());
 	bool turn(u32 turns) KEXTBRIDGE_EXCLUDES(core_lock());
+	bool take_end_locked(StateCallback &slot, bool ended, Due &due) KEXTBRIDGE_REQUIRES(core_lock());
+	bool take_due_locked(Due &due) KEXTBRIDGE_REQUIRES(core_lock());
+	void deliver(const Due &due) KEXTBRIDGE_EXCLUDES(core_lock());
 	void present(Request &request) KEXTBRIDGE_EXCLUDES(core_lock());
 	bool stop_one(u32 action) KEXTBRIDGE_EXCLUDES(core_lock());
+	bool resume_one() KEXTBRIDGE_EXCLUDES(core_lock());
 	void defer_locked() KEXTBRIDGE_REQUIRES(core_lock());
 	bool cancel_due_locked() const KEXTBRIDGE_REQUIRES(core_lock());
 	bool something_due_locked() const KEXTBRIDGE_REQUIRES(core_lock());

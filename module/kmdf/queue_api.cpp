@@ -106,7 +106,12 @@ static NTSTATUS create(Device &device, const WDF_IO_QUEUE_CONFIG &config, const 
 		queue.release()->discard();
 		return status;
 	}
-	return hand_out(static_cast<Ref<Queue> &&>(queue), device, out);
+	Ref<Queue> held = Ref<Queue>::retain(&made);
+
+	status = hand_out(static_cast<Ref<Queue> &&>(queue), device, out);
+	if (!NT_SUCCESS(status))
+		device.forget_queue(made);
+	return status;
 }
 
 // ---- retrieving
@@ -257,7 +262,7 @@ static bool move(Request &request, Queue &to, bool at_head, Ref<Queue> &from, bo
 	SpinGuard guard(core.lock);
 
 	*status = STATUS_INVALID_DEVICE_REQUEST;
-	if (!request.incoming || request.sent || !request.state.is(State::Owned))
+	if (!request.incoming || request.sent_locked() || !request.state.is(State::Owned))
 		return false;
 	// Of those that come from no queue, an open may be put into one (EvtDeviceFileCreate).
 	if (!request.queue && request.kind != WdfRequestTypeCreate)
@@ -294,7 +299,7 @@ static void report_unmovable(Request &request, const char *call, const void *cal
 	{
 		SpinGuard guard(core.lock);
 
-		if (request.sent) {
+		if (request.sent_locked()) {
 			rule = Rule::InvalidReqAccess;
 			what = "while it is sent";
 		} else if (request.state.is(State::Done) || request.state.is(State::Queued)) {

@@ -24,12 +24,10 @@ void Queue::power_tell(u32 action)
 			request->stop_told = false;
 	}
 	if (config.EvtIoStop) {
-		if (synchronized)
-			synchronized->lock();
+		PresentationGuard presentation(synchronized);
+
 		while (stop_one(action))
 			continue;
-		if (synchronized)
-			synchronized->unlock();
 	}
 	{
 		SpinGuard guard(core.lock);
@@ -114,6 +112,35 @@ bool Queue::stop_one(u32 action)
 	return true;
 }
 
+bool Queue::resume_one()
+{
+	Frame frame;
+	Ref<Request> request;
+	{
+		SpinGuard guard(core.lock);
+
+		for (Request *r = owned.front(); r && !request; r = owned.next(*r)) {
+			if (r->ack != StopAck::Keep)
+				continue;
+			r->ack = StopAck::None;
+			if (!r->canceled)
+				request = Ref<Request>::retain(r);
+		}
+		if (!request)
+			return false;
+		push_frame_locked(frame, Call::Resume, this, request.get());
+	}
+	if (config.EvtIoResume) {
+		CallbackGuard check("EvtIoResume", this);
+
+		config.EvtIoResume(static_cast<WDFQUEUE>(handle()), static_cast<WDFREQUEST>(request->handle()));
+	}
+	SpinGuard guard(core.lock);
+
+	pop_frame_locked(frame);
+	return true;
+}
+
 void Queue::power_start()
 {
 	{
@@ -121,37 +148,12 @@ void Queue::power_start()
 
 		inside++;
 	}
-	if (synchronized)
-		synchronized->lock();
-	for (;;) {
-		Frame frame;
-		Ref<Request> request;
-		{
-			SpinGuard guard(core.lock);
+	{
+		PresentationGuard presentation(synchronized);
 
-			for (Request *r = owned.front(); r && !request; r = owned.next(*r)) {
-				if (r->ack != StopAck::Keep)
-					continue;
-				r->ack = StopAck::None;
-				r->stop_told = false;
-				if (!r->canceled)
-					request = Ref<Request>::retain(r);
-			}
-			if (!request)
-				break;
-			push_frame_locked(frame, Call::Resume, this, request.get());
-		}
-		if (config.EvtIoResume) {
-			CallbackGuard check("EvtIoResume", this);
-
-			config.EvtIoResume(static_cast<WDFQUEUE>(handle()), static_cast<WDFREQUEST>(request->handle()));
-		}
-		SpinGuard guard(core.lock);
-
-		pop_frame_locked(frame);
+		while (resume_one())
+			continue;
 	}
-	if (synchronized)
-		synchronized->unlock();
 	{
 		SpinGuard guard(core.lock);
 

@@ -28,28 +28,62 @@ void Request::release_parts()
 	free_sending(*this);
 }
 
-bool Request::allocate_buffer(unsigned int gfp)
+// Of the request's lengths; out_data lies behind in_data unless the method is buffered. False: no memory.
+static bool allocate_buffer(Request &request, unsigned int gfp)
 {
-	bool control = kind == WdfRequestTypeDeviceControl || kind == WdfRequestTypeDeviceControlInternal;
-	bool shared = !control || (code & 3) == METHOD_BUFFERED;
-	size_t in = (in_length + 15) & ~static_cast<size_t>(15);
-	size_t longest = in_length > out_length ? in_length : out_length;
-	size_t size = shared ? longest : in + out_length;
+	bool control = request.kind == WdfRequestTypeDeviceControl ||
+		       request.kind == WdfRequestTypeDeviceControlInternal;
+	bool shared = !control || (request.code & 3) == METHOD_BUFFERED;
+	size_t in = (request.in_length + 15) & ~static_cast<size_t>(15);
+	size_t longest = request.in_length > request.out_length ? request.in_length : request.out_length;
+	size_t size = shared ? longest : in + request.out_length;
 
 	// kvfree_rcu() takes two words of it.
 	if (size < 16)
 		size = 16;
-	buffer = static_cast<u8 *>(at_dispatch() ? shim_kzalloc(size, gfp) : shim_kvzalloc(size, gfp));
-	in_data = buffer;
-	out_data = shared ? buffer : buffer + in;
-	return buffer;
+	request.buffer = static_cast<u8 *>(at_dispatch() ? shim_kzalloc(size, gfp) : shim_kvzalloc(size, gfp));
+	request.in_data = request.buffer;
+	request.out_data = shared ? request.buffer : request.buffer + in;
+	return request.buffer;
 }
 
-// X: its EvtRequestCancel is due. The queue's list holds a reference until it has returned.
-static void notify_cancel_locked(Request &request) KEXTBRIDGE_REQUIRES(core.lock)
+Ref<Request> make_incoming(Device &device, const Transfer &transfer, unsigned int gfp)
 {
-	request.get();
-	request.queue->cancelled.push_back(request);
+	Ref<Request> request = make<Request>(
+		device.init.has_request_attributes ? &device.init.request_attributes : nullptr, gfp, device.driver);
+
+	if (!request)
+		return request;
+	request->not_yet();
+	request->device = &device;
+	request->incoming = true;
+	request->deletable = false;
+	request->kind = transfer.kind;
+	request->code = transfer.code;
+	request->in_length = transfer.in_length;
+	request->out_length = transfer.out_length;
+	request->offset = transfer.offset;
+	request->issued_ns = shim_ktime_get_ns();
+	return allocate_buffer(*request, gfp) ? static_cast<Ref<Request> &&>(request) : Ref<Request>();
+}
+
+void Request::note_cancel_locked()
+{
+	if (canceled)
+		return;
+	canceled = true;
+	canceled_ns = shim_ktime_get_ns();
+	watch_cancelled_locked();
+}
+
+bool Request::cancel_marked_locked()
+{
+	if (!state.take(State::Cancelable, State::Cancelled))
+		return false;
+	note_cancel_locked();
+	get(); // OWNERSHIP: the list's, until EvtRequestCancel has returned
+	queue->cancelled.push_back(*this);
+	return true;
 }
 
 // What is left to do is done without the lock, by cancel_request().
@@ -58,10 +92,7 @@ static CancelOutcome cancel_locked(Request &request, Ref<Queue> &queue, bool &fi
 	finish_it = false;
 	if (request.state.is(State::Done))
 		return CancelOutcome::TooLate;
-	if (!request.canceled)
-		request.canceled_ns = shim_ktime_get_ns();
-	request.canceled = true;
-	watch_cancelled_locked();
+	request.note_cancel_locked();
 	queue = Ref<Queue>::retain(request.queue);
 	if (request.state.is(State::Queued)) {
 		if (queue->cancel_queued_locked(request))
@@ -69,10 +100,8 @@ static CancelOutcome cancel_locked(Request &request, Ref<Queue> &queue, bool &fi
 		finish_it = request.state.take(State::Queued, State::Done);
 		return CancelOutcome::Finished;
 	}
-	if (request.state.take(State::Cancelable, State::Cancelled)) {
-		notify_cancel_locked(request);
+	if (request.cancel_marked_locked())
 		return CancelOutcome::Notified;
-	}
 	return request.state.is(State::Owned) ? CancelOutcome::Flagged : CancelOutcome::Notified;
 }
 
@@ -126,6 +155,15 @@ static void check_memory(Request &request)
 		report(Rule::MemoryReferenced, &request, "completed while the driver refers to its memory");
 }
 
+size_t Request::bytes_back() const
+{
+	bool is_error = static_cast<u32>(result) >> 30 == 3;
+
+	if (is_error)
+		return 0;
+	return information < out_length ? information : out_length;
+}
+
 u64 Request::longest_information() const
 {
 	return kind == WdfRequestTypeWrite ? in_length : out_length;
@@ -165,7 +203,7 @@ void finish(Ref<Request> alive, NTSTATUS result, u64 information)
 			file.pending--;
 			file.last_status = result;
 			file.last_information = information;
-			if (file.end_is_due_locked())
+			if (file.take_end_locked())
 				over = Ref<File>::retain(&file);
 		}
 		queue = Ref<Queue>::retain(request.queue);
@@ -180,7 +218,7 @@ void finish(Ref<Request> alive, NTSTATUS result, u64 information)
 	if (over)
 		File::end(static_cast<Ref<File> &&>(over));
 	if (request.device)
-		request.device->left(request);
+		request.device->left();
 }
 
 // ---- what a driver calls
@@ -200,21 +238,19 @@ static NTSTATUS mark(WDFREQUEST handle, PFN_WDF_REQUEST_CANCEL on_cancel, bool e
 	{
 		SpinGuard guard(core.lock);
 
-		if (!request->from_queue)
+		if (!request->queue)
 			return STATUS_INVALID_DEVICE_REQUEST;
-		sent = request->sent;
+		sent = request->sent_locked();
 		// A purge takes what is marked while it runs.
 		if (!sent && request->state.is(State::Owned) && request->queue->purging)
-			request->canceled = true;
+			request->note_cancel_locked();
 		if (!sent && request->canceled && ex && request->state.is(State::Owned))
 			return STATUS_CANCELLED;
 		if (!sent && request->state.take(State::Owned, State::Cancelable)) {
 			request->on_cancel = on_cancel;
 			request->marked_at = caller;
-			if (request->canceled && request->state.take(State::Cancelable, State::Cancelled)) {
-				notify_cancel_locked(*request);
+			if (request->canceled && request->cancel_marked_locked())
 				request->queue->hand_over_locked();
-			}
 			return STATUS_SUCCESS;
 		}
 		rule = sent                         ? Rule::ReqMarkCancelableSend :
@@ -243,9 +279,9 @@ static void complete(WDFREQUEST handle, NTSTATUS status, const u64 *information,
 	{
 		SpinGuard guard(core.lock);
 
-		if (!request->incoming || request->sent) {
+		if (!request->incoming || request->sent_locked()) {
 			rule = Rule::InvalidReqAccess;
-			what = request->sent ? "while it is sent" : "that the driver has created itself";
+			what = request->incoming ? "while it is sent" : "that the driver has created itself";
 			won = false;
 		} else if (request->state.take(State::Owned, State::Done) ||
 			   request->state.take(State::Called, State::Done)) {

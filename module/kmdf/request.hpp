@@ -23,6 +23,15 @@ struct Sending;
 
 enum class State : u8 { Queued = 1, Owned, Cancelable, Cancelled, Called, Done }; // KMDF_REQUEST_*
 
+// What a request is about.
+struct Transfer {
+	WDF_REQUEST_TYPE kind;
+	u32 code = 0;
+	size_t in_length = 0;
+	size_t out_length = 0;
+	s64 offset = 0;
+};
+
 // Who is told when a request is completed, if that is no thread that waits on it.
 class Client {
       protected:
@@ -65,13 +74,11 @@ class Request final : public Object {
 	u32 uid = 0;
 
 	StateWord<State> state KEXTBRIDGE_GUARDED_BY(core_lock()){State::Owned};
-	bool from_queue KEXTBRIDGE_GUARDED_BY(core_lock()) = false; // has been in one
-	bool canceled KEXTBRIDGE_GUARDED_BY(core_lock()) = false;   // sticky
-	bool presented KEXTBRIDGE_GUARDED_BY(core_lock()) = false;  // to the driver, at least once
+	bool canceled KEXTBRIDGE_GUARDED_BY(core_lock()) = false;  // sticky
+	bool presented KEXTBRIDGE_GUARDED_BY(core_lock()) = false; // to the driver, at least once
 	bool detached KEXTBRIDGE_GUARDED_BY(core_lock()) = false;
 	bool early KEXTBRIDGE_GUARDED_BY(core_lock()) = false;  // completed before its EvtRequestCancel was called
 	bool called KEXTBRIDGE_GUARDED_BY(core_lock()) = false; // EvtRequestCancel has been
-	bool sent KEXTBRIDGE_GUARDED_BY(core_lock()) = false;   // to a target, whose completion is not over
 	task_struct *unmarked_in_vain KEXTBRIDGE_GUARDED_BY(core_lock()) = nullptr; // who was told CANCELLED
 	bool named KEXTBRIDGE_GUARDED_BY(core_lock()) = false;                      // the log has said that it is stuck
 	bool finished KEXTBRIDGE_GUARDED_BY(core_lock()) = false;                   // its client has been told
@@ -79,10 +86,11 @@ class Request final : public Object {
 	bool stop_told KEXTBRIDGE_GUARDED_BY(core_lock()) = false; // EvtIoStop has been called with it
 	u64 owned_ns KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;
 	u64 canceled_ns KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;
-	Queue *queue KEXTBRIDGE_GUARDED_BY(core_lock()) = nullptr; // counts it; SAFETY: waits for it before it goes
-	ListNode queue_node KEXTBRIDGE_GUARDED_BY(core_lock());    // queued; cancelled; canceled on queue
-	ListNode owned_node KEXTBRIDGE_GUARDED_BY(core_lock());    // the driver's, of its queue
-	ListNode file_node KEXTBRIDGE_GUARDED_BY(core_lock());     // of its file, until it is finished
+	// The one that it is in, or was in last; null: it has been in none. SAFETY: waits for it before it goes.
+	Queue *queue KEXTBRIDGE_GUARDED_BY(core_lock()) = nullptr;
+	ListNode queue_node KEXTBRIDGE_GUARDED_BY(core_lock()); // queued; cancelled; canceled on queue
+	ListNode owned_node KEXTBRIDGE_GUARDED_BY(core_lock()); // the driver's, of its queue
+	ListNode file_node KEXTBRIDGE_GUARDED_BY(core_lock());  // of its file, until it is finished
 	PFN_WDF_REQUEST_CANCEL on_cancel KEXTBRIDGE_GUARDED_BY(core_lock()) = nullptr;
 	const void *marked_at KEXTBRIDGE_GUARDED_BY(core_lock()) = nullptr;
 
@@ -96,18 +104,27 @@ class Request final : public Object {
 	Memory *out_memory KEXTBRIDGE_GUARDED_BY(core_lock()) = nullptr;
 
 	// What it is, or was, sent as (target.hpp). OWNERSHIP: its own, from the first time on.
-	Sending *sending = nullptr;
+	Sending *sending KEXTBRIDGE_GUARDED_BY(core_lock()) = nullptr;
 
-	// Of the lengths that it has; out_data lies behind in_data unless the method is buffered. False: no memory.
-	bool allocate_buffer(unsigned int gfp);
+	// To a target, and not back yet.
+	bool sent_locked() const KEXTBRIDGE_REQUIRES(core_lock());
+	// Somebody has cancelled it.
+	void note_cancel_locked() KEXTBRIDGE_REQUIRES(core_lock());
+	// Cancelable -> Cancelled: its EvtRequestCancel is due. False: it is not cancelable.
+	bool cancel_marked_locked() KEXTBRIDGE_REQUIRES(core_lock());
 	// The most that it can be completed with.
 	u64 longest_information() const;
+	// How much of out_data goes back to who has made it: warnings bring data, errors do not.
+	size_t bytes_back() const;
 
 	bool driver_has_locked() const KEXTBRIDGE_REQUIRES(core_lock())
 	{
 		return !state.is(State::Queued) && !state.is(State::Done);
 	}
 };
+
+// One for the device, with its buffers, that is not submitted yet. Null: no memory.
+Ref<Request> make_incoming(Device &device, const Transfer &transfer, unsigned int gfp) KEXTBRIDGE_EXCLUDES(core_lock());
 
 // What a cancel has found.
 enum class CancelOutcome : u8 { TooLate, Finished, Notified, Flagged };

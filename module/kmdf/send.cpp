@@ -7,7 +7,7 @@
 
 namespace kmdf {
 
-static NTSTATUS check_send(Request &request, const WDF_REQUEST_SEND_OPTIONS *options)
+static NTSTATUS check_send(Request &request, const Sending *sending, const WDF_REQUEST_SEND_OPTIONS *options)
 {
 	u32 flags = options ? options->Flags : 0;
 	constexpr u32 kKnown = WDF_REQUEST_SEND_OPTION_TIMEOUT | WDF_REQUEST_SEND_OPTION_SYNCHRONOUS |
@@ -25,9 +25,9 @@ static NTSTATUS check_send(Request &request, const WDF_REQUEST_SEND_OPTIONS *opt
 		return STATUS_INVALID_PARAMETER;
 	if (forget && !request.incoming)
 		return STATUS_INVALID_DEVICE_REQUEST;
-	if (!sync && !forget && request.incoming && !(request.sending && request.sending->on_completion))
+	if (!sync && !forget && request.incoming && !(sending && sending->on_completion))
 		return STATUS_INVALID_DEVICE_REQUEST;
-	return request.sending && request.sending->formatted ? STATUS_SUCCESS : STATUS_REQUEST_NOT_ACCEPTED;
+	return sending && sending->formatted ? STATUS_SUCCESS : STATUS_REQUEST_NOT_ACCEPTED;
 }
 
 // In which state it cannot be sent.
@@ -38,7 +38,7 @@ static bool report_unfit(Request &request, const void *caller)
 	{
 		SpinGuard guard(core.lock);
 
-		if (request.sent) {
+		if (request.sent_locked()) {
 			rule = Rule::AlreadySent;
 			what = "sent while it is sent";
 		} else if (request.state.is(State::Cancelable) || request.state.is(State::Cancelled)) {
@@ -65,7 +65,8 @@ static bool send(WDFREQUEST handle, WDFIOTARGET target_handle, const WDF_REQUEST
 	u32 flags = options ? options->Flags : 0;
 	bool sync = flags & WDF_REQUEST_SEND_OPTION_SYNCHRONOUS;
 	u64 timeout = flags & WDF_REQUEST_SEND_OPTION_TIMEOUT ? relative_ns(options->Timeout) : 0;
-	NTSTATUS status = check_send(*request, options);
+	Sending *there = sending_there(*request);
+	NTSTATUS status = check_send(*request, there, options);
 
 	if (sync && at_dispatch()) {
 		report(Rule::KmdfIrql, request.get(), "sent synchronously above PASSIVE_LEVEL, at %pS", caller);
@@ -75,7 +76,7 @@ static bool send(WDFREQUEST handle, WDFIOTARGET target_handle, const WDF_REQUEST
 		request->result = status;
 		return false;
 	}
-	Sending &sending = *request->sending;
+	Sending &sending = *there;
 
 	sending.forget = flags & WDF_REQUEST_SEND_OPTION_SEND_AND_FORGET;
 	sending.ignore_target_state = flags & WDF_REQUEST_SEND_OPTION_IGNORE_TARGET_STATE;
@@ -165,11 +166,13 @@ extern "C" BOOLEAN WdfRequestCancelSentRequest(WDFREQUEST Request)
 	{
 		SpinGuard guard(core.lock);
 
-		request->canceled = true;
+		request->note_cancel_locked();
 		if (Frame *frame = stop_frame_locked(*request))
 			frame->acted = true;
 	}
-	return request->sending && cancel_sending(*request->sending, STATUS_CANCELLED);
+	Sending *sending = sending_there(*request);
+
+	return sending && cancel_sending(*sending, STATUS_CANCELLED);
 }
 
 extern "C" VOID WdfRequestSetCompletionRoutine(WDFREQUEST Request, PFN_WDF_REQUEST_COMPLETION_ROUTINE CompletionRoutine,
@@ -188,10 +191,12 @@ extern "C" VOID WdfRequestGetCompletionParams(WDFREQUEST Request, PWDF_REQUEST_C
 {
 	Ref<kmdf::Request> request = find<kmdf::Request>(Request, "WdfRequestGetCompletionParams");
 
-	if (!request || !Params || !request->sending)
+	if (!request || !Params)
 		return;
 	SpinGuard guard(core.lock);
 
+	if (!request->sending)
+		return;
 	Params->Type = request->sending->kind;
 	Params->IoStatus.Status = request->sending->status;
 	Params->IoStatus.Information = request->sending->information;
@@ -264,7 +269,7 @@ extern "C" NTSTATUS WdfRequestReuse(WDFREQUEST Request, PWDF_REQUEST_REUSE_PARAM
 	{
 		SpinGuard guard(core.lock);
 
-		sent = request->sent;
+		sent = request->sent_locked();
 		if (!sent)
 			request->canceled = false;
 	}
@@ -274,7 +279,7 @@ extern "C" NTSTATUS WdfRequestReuse(WDFREQUEST Request, PWDF_REQUEST_REUSE_PARAM
 	}
 	request->result = ReuseParams->Status;
 	request->information = 0;
-	if (Sending *sending = request->sending) {
+	if (Sending *sending = sending_there(*request)) {
 		sending->on_completion = nullptr;
 		sending->context = nullptr;
 		forget_format(*request);

@@ -35,25 +35,32 @@ class PresentationLock final {
 	}
 };
 
-// A callback of a driver that runs: on the stack of its thread, in core.frames.
-enum class Call : u8 {
-	Io,
-	Cancel,
-	CanceledOnQueue,
-	Stop,
-	Resume,
-	QueueState,
-	Completion,
-	Timer,
-	WorkItem,
-	InCallerContext,
-	Other,
+// Around a callback; null: it is not synchronized.
+class PresentationGuard final {
+	PresentationLock *const lock_;
+
+      public:
+	explicit PresentationGuard(PresentationLock *lock) : lock_(lock)
+	{
+		if (lock_)
+			lock_->lock();
+	}
+	~PresentationGuard()
+	{
+		if (lock_)
+			lock_->unlock();
+	}
+	PresentationGuard(const PresentationGuard &) = delete;
+	PresentationGuard &operator=(const PresentationGuard &) = delete;
 };
+
+// A callback of a driver that runs: on the stack of its thread, in core.frames.
+enum class Call : u8 { Io, Cancel, CanceledOnQueue, Stop, Resume, QueueState };
 
 struct Frame {
 	ListNode node KEXTBRIDGE_GUARDED_BY(core_lock());
 	task_struct *task = nullptr;
-	Call call = Call::Other;
+	Call call = Call::Io;
 	Queue *queue = nullptr;
 	Request *request = nullptr;
 	bool acted KEXTBRIDGE_GUARDED_BY(core_lock()) = false; // EvtIoStop has done something with its request

@@ -25,33 +25,61 @@ Target::Target(Driver *driver, Device *owner) : Object(Type::Target, driver), ow
 	idle.init("kmdf_target", &target_key);
 }
 
+bool Request::sent_locked() const
+{
+	return sending && !sending->state.is(SendState::Idle);
+}
+
 Sending *sending_of(Request &request)
 {
-	if (!request.sending) {
-		void *memory = shim_kzalloc(sizeof(Sending), gfp_here());
+	{
+		SpinGuard guard(core.lock);
 
-		if (memory)
-			request.sending = new (Placement{memory}) Sending(&request);
+		if (request.sending)
+			return request.sending;
 	}
+	void *memory = shim_kzalloc(sizeof(Sending), gfp_here());
+
+	if (!memory)
+		return nullptr;
+	Sending *made = new (Placement{memory}) Sending(&request);
+	{
+		SpinGuard guard(core.lock);
+
+		if (!request.sending) {
+			request.sending = made;
+			return made;
+		}
+	}
+	shim_kfree(memory);
+	return sending_there(request);
+}
+
+Sending *sending_there(Request &request)
+{
+	SpinGuard guard(core.lock);
+
 	return request.sending;
 }
 
 // Not while it is sent. Memory of the request itself refers to the request.
 void forget_format(Request &request)
 {
-	if (!request.sending)
+	Sending *sending = sending_there(request);
+
+	if (!sending)
 		return;
-	request.sending->formatted = false;
-	request.sending->in.memory = Ref<Object>();
-	request.sending->out.memory = Ref<Object>();
+	sending->formatted = false;
+	sending->in.memory = Ref<Object>();
+	sending->out.memory = Ref<Object>();
 }
 
 // Nobody sees it any more, and it is Idle: what was sent holds a reference to the request.
 void free_sending(Request &request)
 {
 	forget_format(request);
-	if (request.sending)
-		shim_kvfree_rcu(request.sending);
+	if (Sending *sending = sending_there(request))
+		shim_kvfree_rcu(sending);
 }
 
 // ---- the end
@@ -84,7 +112,6 @@ static void come_back(Sending &sending) KEXTBRIDGE_EXCLUDES(core.lock)
 		target = static_cast<Ref<Target> &&>(sending.target);
 		lower = static_cast<Ref<Request> &&>(sending.lower);
 		sending.node.unlink();
-		request.sent = false;
 		if (forget)
 			end = request.state.take(State::Owned, State::Done);
 		if (!sending.state.take(SendState::Ending, SendState::Idle))
@@ -119,10 +146,9 @@ static void drop_share(Sending &sending) KEXTBRIDGE_EXCLUDES(core.lock)
 // The lower request is completed. The timer's share goes with it, unless the timer runs and drops its own.
 void Sending::completed(Request &from)
 {
-	size_t bytes = from.information < from.out_length ? from.information : from.out_length;
-	bool is_error = static_cast<u32>(from.result) >> 30 == 3;
+	size_t bytes = from.bytes_back();
 
-	if (!is_error && bytes && out.data)
+	if (bytes && out.data)
 		__builtin_memcpy(out.data, from.out_data, bytes);
 	{
 		SpinGuard guard(core.lock);
@@ -141,7 +167,6 @@ bool cancel_sending(Sending &sending, NTSTATUS waiting_status)
 {
 	Ref<Request> held = Ref<Request>::retain(sending.request);
 	Ref<Request> lower;
-	bool asked = false;
 	bool ended;
 	{
 		SpinGuard guard(core.lock);
@@ -165,15 +190,14 @@ bool cancel_sending(Sending &sending, NTSTATUS waiting_status)
 		return false;
 	CancelOutcome outcome = cancel_request(*lower);
 
-	asked = outcome == CancelOutcome::Finished || outcome == CancelOutcome::Notified;
 	drop_share(sending);
-	return asked;
+	return outcome == CancelOutcome::Finished || outcome == CancelOutcome::Notified;
 }
 
 void cancel_below(Request &request)
 {
-	if (request.sending)
-		cancel_sending(*request.sending, STATUS_CANCELLED);
+	if (Sending *sending = sending_there(request))
+		cancel_sending(*sending, STATUS_CANCELLED);
 }
 
 // Softirq: its timeout.
@@ -194,25 +218,17 @@ static void send_timer(timer_list *timer)
 // What the target's device gets. Null: no memory.
 static Ref<Request> make_lower(Device &device, Sending &sending)
 {
-	Ref<Request> lower =
-		make<Request>(device.init.has_request_attributes ? &device.init.request_attributes : nullptr,
-			      gfp_here(), device.driver);
+	Ref<Request> lower = make_incoming(device,
+					   {.kind = sending.kind,
+					    .code = sending.code,
+					    .in_length = sending.in.size,
+					    .out_length = sending.out.size,
+					    .offset = sending.offset},
+					   gfp_here());
 
 	if (!lower)
 		return lower;
-	lower->device = &device;
-	lower->not_yet();
-	lower->incoming = true;
-	lower->deletable = false;
 	lower->client = &sending;
-	lower->kind = sending.kind;
-	lower->code = sending.code;
-	lower->offset = sending.offset;
-	lower->in_length = sending.in.size;
-	lower->out_length = sending.out.size;
-	lower->issued_ns = shim_ktime_get_ns();
-	if (!lower->allocate_buffer(gfp_here()))
-		return Ref<Request>();
 	if (sending.in.size)
 		__builtin_memcpy(lower->in_data, sending.in.data, sending.in.size);
 	return lower;
@@ -253,7 +269,6 @@ NTSTATUS start_sending(Sending &sending, Target &target, u64 timeout_ns)
 		waits = state == WdfIoTargetStopped && !ignore_state;
 		if (!sending.state.take(SendState::Idle, waits ? SendState::Waiting : SendState::Sent))
 			return STATUS_INVALID_DEVICE_REQUEST;
-		request.sent = true;
 		request.get(); // OWNERSHIP: the send's, dropped by come_back()
 		sending.shares = timeout_ns ? 2 : 1;
 		sending.timed_out = false;
@@ -305,7 +320,8 @@ void Target::end_all(bool waiting, bool sent, NTSTATUS status)
 			budget++;
 	}
 	for (; budget; budget--) {
-		Ref<Request> request;
+		Sending *one = nullptr;
+		Ref<Request> held;
 		{
 			SpinGuard guard(core.lock);
 			Sending *first = requests.front();
@@ -316,10 +332,12 @@ void Target::end_all(bool waiting, bool sent, NTSTATUS status)
 			requests.push_back(*first);
 			if ((waiting && first->state.is(SendState::Waiting)) ||
 			    (sent && first->state.is(SendState::Sent)))
-				request = Ref<Request>::retain(first->request);
+				one = first;
+			if (one)
+				held = Ref<Request>::retain(one->request);
 		}
-		if (request)
-			cancel_sending(*request->sending, status);
+		if (one)
+			cancel_sending(*one, status);
 	}
 }
 
@@ -359,9 +377,11 @@ void Target::close()
 void Target::dispose()
 {
 	close();
-}
+	SpinGuard guard(core.lock);
 
-void Target::release_parts() {}
+	if (owner->target == this)
+		owner->target = nullptr;
+}
 
 } // namespace kmdf
 

@@ -64,7 +64,7 @@ class Target final : public Object {
 
 	Target(Driver *driver, Device *owner);
 	void dispose() override;
-	void release_parts() override;
+	void release_parts() override KEXTBRIDGE_UNCHECKED { to = Ref<Device>(); } // nobody else can see it any more
 
 	Device *const owner; // SAFETY: its parent
 	WDF_IO_TARGET_STATE state KEXTBRIDGE_GUARDED_BY(core_lock()) = WdfIoTargetClosed;
@@ -84,7 +84,9 @@ void free_sending(Request &request);
 void forget_format(Request &request) KEXTBRIDGE_EXCLUDES(core_lock());
 
 // What the request is sent as. Null: no memory.
-Sending *sending_of(Request &request);
+Sending *sending_of(Request &request) KEXTBRIDGE_EXCLUDES(core_lock());
+// Null: nobody has wanted it to be sent yet.
+Sending *sending_there(Request &request) KEXTBRIDGE_EXCLUDES(core_lock());
 // Success: it has been sent, or waits. Else why it was not, and the driver has it.
 NTSTATUS start_sending(Sending &sending, Target &target, u64 timeout_ns) KEXTBRIDGE_EXCLUDES(core_lock());
 // waiting_status: of one that has not been handed on yet. True: somebody below was asked.

@@ -3,7 +3,7 @@
 // wdfiotarget.h.
 #include "core.hpp"
 #include "target.hpp"
-#include "text.hpp"
+#include "unicode.hpp"
 #include "shim/enforce.h"
 
 namespace kmdf {
@@ -17,41 +17,17 @@ static NTSTATUS create_target(Device &device, const WDF_OBJECT_ATTRIBUTES *attri
 	return hand_out(make<Target>(attributes, SHIM_GFP_KERNEL, device.driver, &device), device, out);
 }
 
-// The part behind the last backslash is what a node is called.
-static Ref<Device> find_device(const UNICODE_STRING &name)
-{
-	char text[KMDF_NAME_SIZE];
-
-	if (!narrow(text, sizeof(text), name))
-		return Ref<Device>();
-	const char *last = text;
-
-	for (const char *c = text; *c; c++) {
-		if (*c == '\\' || *c == '/')
-			last = c + 1;
-	}
-	SpinGuard guard(core.lock);
-
-	for (Driver *driver = core.drivers.front(); driver; driver = core.drivers.next(*driver)) {
-		for (Device *device = driver->devices.front(); device; device = driver->devices.next(*device)) {
-			for (Name *n = device->names.front(); n; n = device->names.next(*n)) {
-				if (same(n->text, last) && device->working_locked())
-					return Ref<Device>::retain(device);
-			}
-		}
-	}
-	return Ref<Device>();
-}
-
 static NTSTATUS open_target(Target &target, const WDF_IO_TARGET_OPEN_PARAMS &params)
 {
+	char name[KMDF_NAME_SIZE];
 	Ref<Device> to;
 
 	if (params.Size != sizeof(params))
 		return STATUS_INFO_LENGTH_MISMATCH;
 	switch (params.Type) {
 	case WdfIoTargetOpenByName:
-		to = find_device(params.TargetDeviceName);
+		if (last_part(name, sizeof(name), params.TargetDeviceName))
+			to = find_device(name);
 		break;
 	case WdfIoTargetOpenUseExistingDevice:
 	case WdfIoTargetOpenReopen:
@@ -70,18 +46,20 @@ static NTSTATUS open_target(Target &target, const WDF_IO_TARGET_OPEN_PARAMS &par
 	if (other && !shim_try_module_get(of))
 		return STATUS_OBJECT_NAME_NOT_FOUND;
 	bool open;
+	bool gone;
 	{
 		SpinGuard guard(core.lock);
 
+		gone = !to->working_locked();
 		open = target.to.get();
-		if (!open) {
+		if (!open && !gone) {
 			target.to = Ref<Device>::retain(to.get());
 			target.state = WdfIoTargetStarted;
 		}
 	}
-	if (open && other)
+	if ((open || gone) && other)
 		shim_module_put(of);
-	return open ? STATUS_INVALID_DEVICE_STATE : STATUS_SUCCESS;
+	return open ? STATUS_INVALID_DEVICE_STATE : gone ? STATUS_OBJECT_NAME_NOT_FOUND : STATUS_SUCCESS;
 }
 
 // The target that leads to the device's own queues.
@@ -101,14 +79,27 @@ static WDFIOTARGET self_target(Device &device)
 	Target &made = *target;
 
 	made.deletable = false;
+	{
+		SpinGuard guard(core.lock);
+
+		made.to = Ref<Device>::retain(&device);
+		made.state = WdfIoTargetStarted;
+	}
 	if (!NT_SUCCESS(hand_out(static_cast<Ref<Target> &&>(target), device, &handle)))
 		return nullptr;
-	SpinGuard guard(core.lock);
+	Target *first = &made;
+	{
+		SpinGuard guard(core.lock);
 
-	made.to = Ref<Device>::retain(&device);
-	made.state = WdfIoTargetStarted;
-	device.target = &made;
-	return handle;
+		if (device.target)
+			first = device.target;
+		else
+			device.target = first;
+	}
+	if (first == &made)
+		return handle;
+	made.remove(); // somebody else was quicker
+	return static_cast<WDFIOTARGET>(first->handle());
 }
 
 static bool may_wait(Target &target, const char *call, const void *caller)

@@ -154,14 +154,11 @@ class Timer final : public Object {
 	void call()
 	{
 		CallbackGuard check("EvtTimerFunc", this);
+		PresentationGuard presentation(lock);
 
-		if (lock)
-			lock->lock();
 		running_.store(shim_current());
 		config.EvtTimerFunc(static_cast<WDFTIMER>(handle()));
 		running_.store(nullptr);
-		if (lock)
-			lock->unlock();
 	}
 };
 
@@ -192,14 +189,11 @@ class WorkItem final : public Object {
 	void call()
 	{
 		CallbackGuard check("EvtWorkItem", this);
+		PresentationGuard presentation(lock);
 
-		if (lock)
-			lock->lock();
 		running_.store(shim_current());
 		function(static_cast<WDFWORKITEM>(handle()));
 		running_.store(nullptr);
-		if (lock)
-			lock->unlock();
 	}
 };
 

@@ -20,7 +20,7 @@
 #include "verifier.cpp"
 #include "watchdog.cpp"
 #include "status.cpp"
-#include "text.cpp"
+#include "unicode.cpp"
 #include "print.cpp"
 #include "nt.cpp"
 #include "core.cpp"

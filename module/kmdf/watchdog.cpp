@@ -30,7 +30,7 @@ static u64 stuck_since_locked(const Request &request, u64 *limit_ns) KEXTBRIDGE_
 	u32 stuck = read_once(kmdf_params.stuck_ms);
 	u32 forgotten = read_once(kmdf_params.forgotten_ms);
 
-	if (request.named || request.sent)
+	if (request.named || request.sent_locked())
 		return 0;
 	if (request.canceled && stuck) {
 		*limit_ns = stuck * kNanosecondsPerMs;

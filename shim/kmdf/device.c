@@ -8,13 +8,13 @@
 #include <linux/module.h>
 #include <linux/poll.h>
 #include <linux/rwsem.h>
-#include <linux/suspend.h>
 #include <linux/sysfs.h>
 #include <linux/uaccess.h>
 #include <linux/uio.h>
 #include <linux/xarray.h>
 
 #include "../compat.h"
+#include "../power.h"
 #include "device.h"
 #include "shim/kmdf.h"
 
@@ -40,9 +40,10 @@ static int node_open(struct inode *inode, struct file *file)
 	down_read(&owners_lock);
 	owner = xa_load(&owners, iminor(inode));
 	if (owner)
-		err = kmdf_open_c(owner, file, &file->private_data);
+		err = kmdf_hold_c(owner);
 	up_read(&owners_lock);
-	return err;
+	/* A driver may take its time to answer: a node that is being destroyed does not wait for that. */
+	return err ? err : kmdf_open_c(owner, &file->private_data);
 }
 
 static int node_release(struct inode *inode, struct file *file)
@@ -202,25 +203,6 @@ static struct miscdevice control = {
 	.fops = &control_fops,
 };
 
-static int pm_notify(struct notifier_block *nb, unsigned long event, void *unused)
-{
-	switch (event) {
-	case PM_HIBERNATION_PREPARE:
-	case PM_SUSPEND_PREPARE:
-	case PM_RESTORE_PREPARE:
-		kmdf_sleep_c(true);
-		break;
-	case PM_POST_HIBERNATION:
-	case PM_POST_SUSPEND:
-	case PM_POST_RESTORE:
-		kmdf_sleep_c(false);
-		break;
-	}
-	return NOTIFY_DONE;
-}
-
-static struct notifier_block pm_block = {.notifier_call = pm_notify};
-
 /* A line NAME suspend, as if the system were: tests have no other way. */
 static ssize_t power_write(struct file *file, const char __user *user, size_t size, loff_t *pos)
 {
@@ -282,15 +264,15 @@ int kmdf_device_init(void)
 	err = misc_register(&control);
 	if (err)
 		goto no_control;
-	err = register_pm_notifier(&pm_block);
+	err = power_init();
 	if (err)
-		goto no_pm;
+		goto no_power;
 	debug = debugfs_create_dir("kmdf", NULL);
 	debugfs_create_file("power", 0200, debug, NULL, &power_fops);
 	debugfs_create_file("verifier", 0400, debug, NULL, &verifier_fops);
 	return 0;
 
-no_pm:
+no_power:
 	misc_deregister(&control);
 no_control:
 	cdev_del(&nodes);
@@ -304,7 +286,7 @@ no_class:
 void kmdf_device_exit(void)
 {
 	debugfs_remove(debug);
-	unregister_pm_notifier(&pm_block);
+	power_exit();
 	misc_deregister(&control);
 	cdev_del(&nodes);
 	class_unregister(&node_class);

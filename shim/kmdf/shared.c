@@ -13,6 +13,7 @@
 #include "../mutex.c"
 #include "../param.c"
 #include "../pid.c"
+#include "../power.c"
 #include "../sched.c"
 #include "../spinlock.c"
 #include "../time.c"

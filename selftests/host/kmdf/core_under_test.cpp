@@ -55,7 +55,7 @@ extern "C" u32 host_kmdf_queue_inside(void *handle)
 extern "C" u64 host_kmdf_broken(const char *rule)
 {
 	for (int i = 0; i < static_cast<int>(Rule::Rules); i++) {
-		if (same(kRuleNames[i], rule)) {
+		if (text_equal(kRuleNames[i], rule)) {
 			SpinGuard guard(core.lock);
 
 			return core.broken[i];

@@ -652,12 +652,20 @@ bool io_cancel(kiocb &iocb)
 	return true;
 }
 
-int open_node(const char *name, file *file, void **data)
+int open_node(const char *name, void **data)
 {
-	std::shared_lock lock(all_nodes().owners);
-	Node *node = find_node(name);
+	void *owner = nullptr;
+	int err = -6; // ENXIO
+	{
+		std::shared_lock lock(all_nodes().owners);
+		Node *node = find_node(name);
 
-	return node ? kmdf_open_c(node->owner, file, data) : -6; // ENXIO
+		if (node) {
+			owner = node->owner;
+			err = kmdf_hold_c(owner);
+		}
+	}
+	return err ? err : kmdf_open_c(owner, data);
 }
 
 bool node_exists(const char *name)

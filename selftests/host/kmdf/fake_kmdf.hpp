@@ -35,7 +35,7 @@ namespace fake {
 void reset_kmdf();
 
 // open(2) of /dev/kmdf/NAME.
-int open_node(const char *name, file *file, void **data);
+int open_node(const char *name, void **data);
 bool node_exists(const char *name);
 size_t nodes();
 std::string node_attribute(const char *name, kmdf_attribute which);

@@ -408,7 +408,7 @@ const char *Driver::node_name() const
 File::File(Driver &driver, bool may_fail)
 {
 	file.mode = SHIM_FMODE_READ | SHIM_FMODE_WRITE;
-	error_ = fake::open_node(driver.node_name(), &file, &data_);
+	error_ = fake::open_node(driver.node_name(), &data_);
 	if (error_)
 		data_ = nullptr;
 	if (error_ && !may_fail)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // W-70 to W-78: devices that sleep, wake up and go.
 #include "kit.hpp"
+#include "shim/entry.h"
 
 namespace {
 
@@ -420,8 +421,8 @@ TEST_F(Kmdf, W_070_power_callbacks_in_their_order)
 	d.driver.pnp.EvtDeviceSelfManagedIoCleanup = [](WDFDEVICE) { order.emplace_back("cleanup"); };
 	d.driver.in_unload = [] { order.emplace_back("unload"); };
 	d.start();
-	kmdf_sleep_c(true);
-	kmdf_sleep_c(false);
+	kextbridge_sleep_c(true);
+	kextbridge_sleep_c(false);
 	d.file.reset();
 	d.driver.unload();
 	EXPECT_EQ(order, (std::vector<std::string>{"prepare", "entry", "init", "suspend", "exit", "entry", "restart",
@@ -461,17 +462,95 @@ TEST_F(Kmdf, W_078_a_control_device_does_not_sleep)
 		Call call = Call::read(file, 1);
 		WDFREQUEST request = queue.take();
 
-		kmdf_sleep_c(true);
+		kextbridge_sleep_c(true);
 		EXPECT_EQ(stops, 0u);
 		Call more = Call::read(file, 1);
 		WdfRequestComplete(queue.take(), STATUS_SUCCESS);
 		EXPECT_EQ(more.result(), 0);
-		kmdf_sleep_c(false);
+		kextbridge_sleep_c(false);
 		WdfRequestComplete(request, STATUS_SUCCESS);
 		EXPECT_EQ(call.result(), 0);
 	}
 	driver.unload();
 	EXPECT_EQ(stops, 0u);
+}
+
+// The driver has not answered an open: a removal goes on, and so does the open when it is answered.
+TEST_F(Kmdf, W_107_removal_does_not_wait_for_an_open)
+{
+	Simple d;
+	std::atomic<WDFREQUEST> asked{nullptr};
+
+	d.driver.on_create = [&](WDFREQUEST request, WDFFILEOBJECT) { asked = request; };
+	d.driver.must_load();
+	Call open([&](Call &) {
+		File file(d.driver, true);
+
+		return static_cast<s64>(file.error());
+	});
+
+	until([&] { return asked.load() != nullptr; }, "the driver is asked");
+	EXPECT_EQ(kmdf_power_c(d.driver.node_name(), "remove"), 0);
+	EXPECT_FALSE(open.finished());
+	WdfRequestComplete(asked, STATUS_ACCESS_DENIED);
+	EXPECT_EQ(open.result(), -SHIM_EACCES);
+}
+
+EVT_WDF_DEVICE_SHUTDOWN_NOTIFICATION note_shutdown;
+std::atomic<u32> shutdowns;
+
+void note_shutdown(WDFDEVICE)
+{
+	shutdowns++;
+}
+
+TEST_F(Kmdf, shutdown_is_told_to_the_control_device_that_asked)
+{
+	Driver driver;
+
+	shutdowns = 0;
+	driver.in_entry = [](WDFDRIVER handle) {
+		for (bool asks : {true, false}) {
+			PWDFDEVICE_INIT init = WdfControlDeviceInitAllocate(handle, nullptr);
+			WDFDEVICE device;
+
+			if (asks)
+				WdfControlDeviceInitSetShutdownNotification(init, note_shutdown, 0);
+			NTSTATUS status = WdfDeviceCreate(&init, WDF_NO_OBJECT_ATTRIBUTES, &device);
+
+			if (!NT_SUCCESS(status))
+				return status;
+			WdfControlFinishInitializing(device);
+		}
+		return STATUS_SUCCESS;
+	};
+	driver.must_load();
+	kextbridge_shutdown_c();
+	EXPECT_EQ(shutdowns, 1u);
+	driver.unload();
+}
+
+// Two devices with one name: the second one is told so, and the first keeps its node.
+TEST_F(Kmdf, a_name_is_given_once)
+{
+	Simple first;
+	Driver second("other");
+	NTSTATUS status = STATUS_SUCCESS;
+
+	first.driver.node = "\\DosDevices\\twice";
+	first.start();
+	second.in_add = [&](WDFDEVICE device) {
+		UNICODE_STRING name;
+
+		RtlInitUnicodeString(&name, u"\\DosDevices\\twice");
+		status = WdfDeviceCreateSymbolicLink(device, &name);
+		return STATUS_SUCCESS;
+	};
+	second.must_load();
+	EXPECT_EQ(status, STATUS_OBJECT_NAME_COLLISION);
+	EXPECT_TRUE(fake::node_exists("other0"));
+	second.unload();
+	EXPECT_TRUE(fake::node_exists("twice"));
 }
 
 TEST_F(Kmdf, W_070_what_can_be_asked)

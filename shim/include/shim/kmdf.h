@@ -84,9 +84,9 @@ size_t shim_kmdf_copy_to_pages(struct kmdf_pages *pages, const void *from, size_
 void shim_kmdf_unpin_pages(struct kmdf_pages *pages) SHIM_SLEEPS;
 
 /* ---- device.c: nodes /dev/kmdf/NAME; 0 or negative errno ---- */
-/* owner is what kmdf_open_c() and kmdf_attribute_c() are given, while the node is there. */
+/* owner is what kmdf_hold_c() and kmdf_attribute_c() are given, while the node is there. */
 int shim_kmdf_node_create(const char *name, void *owner, u32 *minor, struct device **node) SHIM_SLEEPS;
-/* Nobody opens it from now on, and nobody is in kmdf_open_c() or kmdf_attribute_c() with its owner any more. */
+/* Nobody opens it from now on, and nobody is in kmdf_hold_c() or kmdf_attribute_c() with its owner any more. */
 void shim_kmdf_node_destroy(u32 minor, struct device *node) SHIM_SLEEPS;
 
 /* ---- C++, installed by shim/kmdf/ ---- */
@@ -113,7 +113,9 @@ void kmdf_timer_c(struct timer_list *timer);
 void kmdf_send_timer_c(struct timer_list *timer);
 
 /* CONTEXT: process, may sleep. The files of /dev/kmdf/NAME. *data is file->private_data. */
-int kmdf_open_c(void *owner, struct file *file, void **data);
+/* Owner stays, with its driver, until kmdf_open_c(), which follows, has failed, or else until kmdf_release_c(). */
+int kmdf_hold_c(void *owner);
+int kmdf_open_c(void *owner, void **data);
 void kmdf_release_c(void *data);
 /* A descriptor of the file is being closed. */
 void kmdf_flush_c(struct file *file, void *data);
@@ -127,8 +129,6 @@ unsigned int kmdf_poll_c(struct file *file, void *data, struct poll_table_struct
 /* A line per interface, into a page. */
 enum kmdf_attribute { KMDF_ATTRIBUTE_INTERFACES, KMDF_ATTRIBUTE_DRIVER };
 size_t kmdf_attribute_c(void *owner, enum kmdf_attribute which, char *page, size_t size);
-/* Of all devices. */
-void kmdf_sleep_c(bool asleep);
 /* What debugfs can ask of one: "suspend", "resume", "remove". 0, -EINVAL, -ENOENT. */
 int kmdf_power_c(const char *device, const char *what);
 /* A line per rule of the verifier. */

@@ -1,16 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "text.hpp"
+#include "unicode.hpp"
 
 #include "shim/enforce.h"
 
 namespace kmdf {
-
-bool same(const char *a, const char *b)
-{
-	while (*a && *a == *b)
-		a++, b++;
-	return *a == *b;
-}
 
 bool narrow(char *to, size_t size, const UNICODE_STRING &from)
 {
@@ -25,6 +18,19 @@ bool narrow(char *to, size_t size, const UNICODE_STRING &from)
 	}
 	to[length] = 0;
 	return true;
+}
+
+bool last_part(char *to, size_t size, const UNICODE_STRING &path)
+{
+	UNICODE_STRING last = path;
+
+	for (size_t i = 0; i < path.Length / sizeof(WCHAR); i++) {
+		if (path.Buffer[i] == '\\' || path.Buffer[i] == '/') {
+			last.Buffer = path.Buffer + i + 1;
+			last.Length = static_cast<USHORT>(path.Length - (i + 1) * sizeof(WCHAR));
+		}
+	}
+	return last.Length && narrow(to, size, last);
 }
 
 void widen(WCHAR *to, size_t room, const char *prefix, const char *text, UNICODE_STRING &string)
