@@ -150,6 +150,7 @@ Ref<Device> find_device(const char *name)
 NTSTATUS Device::add_name(const char *name)
 {
 	Name *added = static_cast<Name *>(shim_kzalloc(sizeof(*added), SHIM_GFP_KERNEL));
+	Device *owner;
 
 	if (!added)
 		return STATUS_INSUFFICIENT_RESOURCES;
@@ -158,13 +159,15 @@ NTSTATUS Device::add_name(const char *name)
 	{
 		SpinGuard guard(core.lock);
 
-		if (!find_device_locked(name)) {
+		owner = find_device_locked(name);
+		if (!owner) {
 			names.push_back(*added);
 			return STATUS_SUCCESS;
 		}
 	}
 	shim_kfree(added);
-	return STATUS_OBJECT_NAME_COLLISION;
+	// A link often has the last part of its device's own name: here they are one.
+	return owner == this ? STATUS_SUCCESS : STATUS_OBJECT_NAME_COLLISION;
 }
 
 NTSTATUS Device::make_node()

@@ -538,6 +538,12 @@ TEST_F(Kmdf, a_name_is_given_once)
 	NTSTATUS status = STATUS_SUCCESS;
 
 	first.driver.node = "\\DosDevices\\twice";
+	first.driver.in_add = [&](WDFDEVICE device) {
+		UNICODE_STRING name;
+
+		RtlInitUnicodeString(&name, u"\\Device\\twice");
+		return WdfDeviceCreateSymbolicLink(device, &name); // its own
+	};
 	first.start();
 	second.in_add = [&](WDFDEVICE device) {
 		UNICODE_STRING name;

@@ -211,8 +211,8 @@ VOID WdfDeviceInitSetIoInCallerContextCallback(PWDFDEVICE_INIT DeviceInit,
  * The framework owns the device. It starts when EvtDriverDeviceAdd has returned; a control device with
  * WdfControlFinishInitializing(). STATUS_INFO_LENGTH_MISMATCH, STATUS_WDF_OBJECT_ATTRIBUTES_INVALID,
  * STATUS_WDF_PARENT_ASSIGNMENT_NOT_ALLOWED, STATUS_WDF_SYNCHRONIZATION_SCOPE_INVALID,
- * STATUS_WDF_EXECUTION_LEVEL_INVALID: bad attributes; STATUS_OBJECT_NAME_COLLISION: the name is taken;
- * STATUS_INSUFFICIENT_RESOURCES. PASSIVE_LEVEL.
+ * STATUS_WDF_EXECUTION_LEVEL_INVALID: bad attributes; STATUS_OBJECT_NAME_COLLISION: another device has
+ * the name; STATUS_INSUFFICIENT_RESOURCES. PASSIVE_LEVEL.
  */
 NTSTATUS WdfDeviceCreate(PWDFDEVICE_INIT *DeviceInit, PWDF_OBJECT_ATTRIBUTES DeviceAttributes, WDFDEVICE *Device);
 
@@ -221,8 +221,8 @@ NTSTATUS WdfDeviceCreateDeviceInterface(WDFDEVICE Device, const GUID *InterfaceC
 					PCUNICODE_STRING ReferenceString);
 
 /*
- * One more name. STATUS_INVALID_PARAMETER, STATUS_OBJECT_NAME_COLLISION, STATUS_INSUFFICIENT_RESOURCES.
- * PASSIVE_LEVEL.
+ * One more name; one that the device has already is no second one. STATUS_INVALID_PARAMETER,
+ * STATUS_OBJECT_NAME_COLLISION: another device has it; STATUS_INSUFFICIENT_RESOURCES. PASSIVE_LEVEL.
  */
 NTSTATUS WdfDeviceCreateSymbolicLink(WDFDEVICE Device, PCUNICODE_STRING SymbolicLinkName);
 
