@@ -116,6 +116,69 @@ TEST_F(aio, W_041_late_success_after_io_cancel)
 	EXPECT_EQ(7, result(self->aio, KM_SOON_MS));
 }
 
+TEST_F(aio, W_100_close_cancels_what_its_file_has_in_queues)
+{
+	unsigned char buffer[16];
+	struct iocb theirs;
+	int fd;
+
+	USE_MANUAL();
+	fd = km_open("kmtest_own");
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(1, submit_read(self->aio, &self->iocb, fd, self->buffer, 16));
+	ASSERT_EQ(1, submit_read(self->aio, &theirs, self->km.fd, buffer, 16));
+	EXPECT_TRUE(km_queued(&self->km, 2));
+	close(fd);
+	EXPECT_EQ(-ECANCELED, result(self->aio, KM_SOON_MS));
+	EXPECT_EQ(1, result(self->aio, KM_NEVER_MS));
+	EXPECT_TRUE(km_queued(&self->km, 1));
+	DO(QUEUE_PURGE, QUEUE, .flags = KMTEST_SYNC);
+	EXPECT_EQ(-ECANCELED, result(self->aio, KM_SOON_MS));
+}
+
+TEST_F(aio, W_100_close_leaves_what_the_driver_has)
+{
+	int fd;
+
+	USE_QUEUE(.type = PARALLEL);
+	QUEUE_SCRIPT(QUEUE, R, 1, AT(IO, MARK_EX), AT(CANCEL, COMPLETE, .status = STATUS_CANCELLED));
+	fd = km_open("kmtest_own");
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(1, submit_read(self->aio, &self->iocb, fd, self->buffer, 16));
+	ASSERT_TRUE(SEEN(IO | KMTEST_END, R));
+	close(fd);
+	EXPECT_TRUE(NEVER(CANCEL, R));
+	EXPECT_EQ(STATUS_SUCCESS, DO(UNMARK, R));
+	DO(COMPLETE_WITH, R, .value = 3);
+	EXPECT_EQ(3, result(self->aio, KM_SOON_MS));
+}
+
+TEST_F(aio, W_101_cleanup_precedes_the_flush)
+{
+	struct kmtest_device device = {
+		.name = "kmtest_own",
+		.slot = KM_OWN_DEVICE,
+		.flags = KMTEST_FILES,
+		.count = 1,
+		.queues = {{QUEUE, .type = MANUAL, .flags = KMTEST_DEFAULT_QUEUE | KMTEST_ON_QUEUE}},
+	};
+	int fd;
+
+	ASSERT_EQ(0, km_use(&self->km, &device));
+	QUEUE_SCRIPT(QUEUE, R, 1, AT(ON_QUEUE, COMPLETE, .status = STATUS_CANCELLED));
+	fd = km_open("kmtest_own");
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(1, submit_read(self->aio, &self->iocb, fd, self->buffer, 1));
+	/* The driver has had it, so that it is told. */
+	EXPECT_EQ(R, VALUE(RETRIEVE_NEXT, QUEUE));
+	EXPECT_EQ(STATUS_SUCCESS, DO(REQUEUE, R));
+	close(fd);
+	EXPECT_TRUE(SEEN(ON_QUEUE, R));
+	EXPECT_EQ(-ECANCELED, result(self->aio, KM_SOON_MS));
+	EXPECT_LT(FIRST(FILE_CLEANUP | KMTEST_END, KM_OWN_DEVICE).seq, FIRST(ON_QUEUE, R).seq);
+	EXPECT_LT(FIRST(CLEANUP, R).seq, FIRST(FILE_CLOSE, KM_OWN_DEVICE).seq);
+}
+
 TEST_F(aio, W_037_address_that_is_bad)
 {
 	USE_QUEUE(.type = SEQUENTIAL);
@@ -135,6 +198,41 @@ TEST_F(aio, W_037_address_that_is_bad)
 	DO(FILL, R, .value = 64);
 	DO(COMPLETE_WITH, R, .value = 64);
 	EXPECT_EQ(64, result(self->aio, KM_SOON_MS));
+}
+
+FIXTURE(on_close)
+{
+	struct km km;
+	io_context_t aio;
+	struct iocb iocb;
+	unsigned char buffer[16];
+};
+
+FIXTURE_SETUP(on_close)
+{
+	ASSERT_EQ(0, km_setup(&self->km, "cancel_on_close=1"));
+	ASSERT_EQ(0, io_setup(8, &self->aio));
+}
+
+FIXTURE_TEARDOWN(on_close)
+{
+	io_destroy(self->aio);
+	EXPECT_EQ(0, km_teardown(&self->km));
+}
+
+TEST_F(on_close, W_100_close_cancels_what_the_driver_has)
+{
+	int fd;
+
+	USE_QUEUE(.type = PARALLEL);
+	QUEUE_SCRIPT(QUEUE, R, 1, AT(IO, MARK_EX), AT(CANCEL, COMPLETE, .status = STATUS_CANCELLED));
+	fd = km_open("kmtest_own");
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(1, submit_read(self->aio, &self->iocb, fd, self->buffer, sizeof(self->buffer)));
+	ASSERT_TRUE(SEEN(IO | KMTEST_END, R));
+	close(fd);
+	EXPECT_TRUE(SEEN(CANCEL, R));
+	EXPECT_EQ(-ECANCELED, result(self->aio, KM_SOON_MS));
 }
 
 /* ---- clients that die: a child, which says when it has asked ---------------------------------------------------- */

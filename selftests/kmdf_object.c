@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* KMDF: objects, timers, work items, locks, files. */
-#include <linux/aio_abi.h>
-#include <sys/syscall.h>
-
 #include "kselftest_harness.h"
 
 #include "lib/km_fixture.h"
@@ -361,115 +358,6 @@ TEST_F(driver, W_099_spin_lock_raises)
 
 /* ---- files */
 
-TEST_F(driver, W_100_close_cancels_what_its_file_has_in_queues)
-{
-	struct iocb ours = {.aio_lio_opcode = IOCB_CMD_PREAD}, theirs = {.aio_lio_opcode = IOCB_CMD_PREAD};
-	struct iocb *list[2] = {&ours, &theirs};
-	char buffers[2][16];
-	aio_context_t aio = 0;
-	struct io_event event;
-	struct timespec soon = {.tv_sec = 5}, never = {.tv_nsec = 100000000};
-	int fd;
-
-	USE_QUEUE(.type = MANUAL);
-	fd = km_open("kmtest_own");
-	ASSERT_LE(0, fd);
-	ours.aio_fildes = fd;
-	theirs.aio_fildes = self->km.fd;
-	for (int i = 0; i < 2; i++) {
-		list[i]->aio_buf = (uintptr_t)buffers[i];
-		list[i]->aio_nbytes = 16;
-		list[i]->aio_data = i;
-	}
-	ASSERT_EQ(0, syscall(SYS_io_setup, 4, &aio));
-	ASSERT_EQ(2, syscall(SYS_io_submit, aio, 2, list));
-	EXPECT_EQ(2, KMTEST_QUEUED(VALUE(QUEUE_STATE, QUEUE)));
-	close(fd);
-	ASSERT_EQ(1, syscall(SYS_io_getevents, aio, 1, 1, &event, &soon));
-	EXPECT_EQ(0, event.data);
-	EXPECT_EQ(-ECANCELED, event.res);
-	EXPECT_EQ(0, syscall(SYS_io_getevents, aio, 1, 1, &event, &never));
-	EXPECT_EQ(1, KMTEST_QUEUED(VALUE(QUEUE_STATE, QUEUE)));
-	DO(QUEUE_PURGE, QUEUE, .flags = KMTEST_SYNC);
-	ASSERT_EQ(1, syscall(SYS_io_getevents, aio, 1, 1, &event, &soon));
-	syscall(SYS_io_destroy, aio);
-}
-
-static int submit_read(aio_context_t aio, struct iocb *iocb, int fd, void *buffer, uint64_t data)
-{
-	*iocb = (struct iocb){
-		.aio_lio_opcode = IOCB_CMD_PREAD,
-		.aio_fildes = fd,
-		.aio_buf = (uintptr_t)buffer,
-		.aio_nbytes = 16,
-		.aio_data = data,
-	};
-	return syscall(SYS_io_submit, aio, 1, &iocb);
-}
-
-TEST_F(driver, W_100_close_leaves_what_the_driver_has)
-{
-	aio_context_t aio = 0;
-	struct io_event event;
-	struct timespec soon = {.tv_sec = 5};
-	struct iocb iocb;
-	char buffer[16];
-	int fd;
-
-	USE_QUEUE(.type = PARALLEL);
-	QUEUE_SCRIPT(QUEUE, R, 1, AT(IO, MARK_EX), AT(CANCEL, COMPLETE, CANCELLED));
-	fd = km_open("kmtest_own");
-	ASSERT_LE(0, fd);
-	ASSERT_EQ(0, syscall(SYS_io_setup, 4, &aio));
-	ASSERT_EQ(1, submit_read(aio, &iocb, fd, buffer, 7));
-	ASSERT_TRUE(SEEN(IO | KMTEST_END, R));
-	close(fd);
-	EXPECT_TRUE(NEVER(CANCEL, R));
-	EXPECT_EQ(STATUS_SUCCESS, DO(UNMARK, R));
-	DO(COMPLETE_WITH, R, .value = 3);
-	ASSERT_EQ(1, syscall(SYS_io_getevents, aio, 1, 1, &event, &soon));
-	EXPECT_EQ(3, event.res);
-	syscall(SYS_io_destroy, aio);
-}
-
-FIXTURE(on_close)
-{
-	struct km km;
-};
-
-FIXTURE_SETUP(on_close)
-{
-	ASSERT_EQ(0, km_setup(&self->km, "cancel_on_close=1"));
-}
-
-FIXTURE_TEARDOWN(on_close)
-{
-	EXPECT_EQ(0, km_teardown(&self->km));
-}
-
-TEST_F(on_close, W_100_close_cancels_what_the_driver_has)
-{
-	aio_context_t aio = 0;
-	struct io_event event;
-	struct timespec soon = {.tv_sec = 5};
-	struct iocb iocb;
-	char buffer[16];
-	int fd;
-
-	USE_QUEUE(.type = PARALLEL);
-	QUEUE_SCRIPT(QUEUE, R, 1, AT(IO, MARK_EX), AT(CANCEL, COMPLETE, CANCELLED));
-	fd = km_open("kmtest_own");
-	ASSERT_LE(0, fd);
-	ASSERT_EQ(0, syscall(SYS_io_setup, 4, &aio));
-	ASSERT_EQ(1, submit_read(aio, &iocb, fd, buffer, 7));
-	ASSERT_TRUE(SEEN(IO | KMTEST_END, R));
-	close(fd);
-	EXPECT_TRUE(SEEN(CANCEL, R));
-	ASSERT_EQ(1, syscall(SYS_io_getevents, aio, 1, 1, &event, &soon));
-	EXPECT_EQ(-ECANCELED, event.res);
-	syscall(SYS_io_destroy, aio);
-}
-
 /* A killed client leaves its request behind: its file is cleaned up at once and closed when the driver is done. */
 TEST_F(driver, W_101_cleanup_before_the_flush_and_close_after_the_last_request)
 {
@@ -489,39 +377,6 @@ TEST_F(driver, W_101_cleanup_before_the_flush_and_close_after_the_last_request)
 	DO(COMPLETE, R);
 	EXPECT_EQ(created.value, FIRST(FILE_CLOSE, KMTEST_DEVICE).value);
 	EXPECT_GT(FIRST(FILE_CLOSE, KMTEST_DEVICE).seq, FIRST(CLEANUP, R).seq);
-}
-
-TEST_F(driver, W_101_cleanup_precedes_the_flush)
-{
-	aio_context_t aio = 0;
-	struct io_event event;
-	struct timespec soon = {.tv_sec = 5};
-	struct kmtest_device device = {
-		.name = "kmtest_own",
-		.slot = KM_OWN_DEVICE,
-		.flags = KMTEST_FILES,
-		.count = 1,
-		.queues = {{QUEUE, .type = MANUAL, .flags = KMTEST_DEFAULT_QUEUE | KMTEST_ON_QUEUE}},
-	};
-	struct iocb iocb;
-	char buffer[16];
-	int fd;
-
-	ASSERT_EQ(0, km_use(&self->km, &device));
-	QUEUE_SCRIPT(QUEUE, R, 1, AT(ON_QUEUE, COMPLETE, CANCELLED));
-	fd = km_open("kmtest_own");
-	ASSERT_LE(0, fd);
-	ASSERT_EQ(0, syscall(SYS_io_setup, 4, &aio));
-	ASSERT_EQ(1, submit_read(aio, &iocb, fd, buffer, 1));
-	/* The driver has had it, so that it is told. */
-	EXPECT_EQ(R, VALUE(RETRIEVE_NEXT, QUEUE));
-	EXPECT_EQ(STATUS_SUCCESS, DO(REQUEUE, R));
-	close(fd);
-	EXPECT_TRUE(SEEN(ON_QUEUE, R));
-	ASSERT_EQ(1, syscall(SYS_io_getevents, aio, 1, 1, &event, &soon));
-	EXPECT_LT(FIRST(FILE_CLEANUP | KMTEST_END, KM_OWN_DEVICE).seq, FIRST(ON_QUEUE, R).seq);
-	EXPECT_LT(FIRST(CLEANUP, R).seq, FIRST(FILE_CLOSE, KM_OWN_DEVICE).seq);
-	syscall(SYS_io_destroy, aio);
 }
 
 /* A copy of the descriptor is the same file. */

@@ -740,3 +740,17 @@ bool km_find_interface(const char *guid, char *name, size_t size)
 		closedir(folder);
 	return there;
 }
+
+bool km_queued(struct km *km, uint32_t count)
+{
+	uint64_t until = kb_now_ns() + KM_SOON_MS * 1000000ull;
+
+	while (kb_now_ns() < until) {
+		struct kmtest_op op = {.code = KMTEST_QUEUE_STATE, .slot = KM_QUEUE};
+
+		if (KMTEST_QUEUED(km_op_value(km, &op)) == count)
+			return true;
+		sched_yield();
+	}
+	return false;
+}

@@ -178,6 +178,9 @@ int km_use_queue(struct km *km, const char *name, const struct kmtest_queue *que
 int32_t km_queue(struct km *km, struct kmtest_queue *queue);
 int km_open(const char *name);
 
+/* So many requests are, or get to be, in the queue in slot KM_QUEUE, and not with the driver. */
+bool km_queued(struct km *km, uint32_t count);
+
 #define KM_QUEUE 100
 #define KM_OWN_DEVICE 101
 

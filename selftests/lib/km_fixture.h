@@ -70,6 +70,13 @@ enum {
 		ASSERT_TRUE(SEEN(IO | KMTEST_END, number)); \
 	} while (0)
 
+/* A client whose request waits in the queue: so many do then. */
+#define WAITING(client, number, count, ...)               \
+	do {                                              \
+		REQUEST(client, number, ##__VA_ARGS__);   \
+		ASSERT_TRUE(km_queued(&self->km, count)); \
+	} while (0)
+
 #define SCRIPT(number, ...)                                             \
 	ASSERT_EQ(0, km_script(&self->km, &(struct kmtest_script){      \
 						  .slot = (number),     \

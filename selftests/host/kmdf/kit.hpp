@@ -304,6 +304,31 @@ inline LONGLONG in_ms(u32 ms)
 	return WDF_REL_TIMEOUT_IN_MS(ms);
 }
 
+// So many asynchronous reads of one file.
+struct Readers {
+	std::vector<std::unique_ptr<Aio>> all;
+
+	Readers(File &file, u32 count)
+	{
+		for (u32 i = 0; i < count; i++) {
+			all.push_back(std::make_unique<Aio>(file));
+			all.back()->submit_read(8 + i);
+		}
+	}
+	Aio &operator[](size_t i) { return *all[i]; }
+};
+
+inline void complete(WDFREQUEST request, u64 information = 0)
+{
+	WdfRequestCompleteWithInformation(request, STATUS_SUCCESS, information);
+}
+
+// Counts the calls of an EVT_WDF_IO_QUEUE_STATE.
+inline void count_state(WDFQUEUE, WDFCONTEXT context)
+{
+	(*static_cast<std::atomic<u32> *>(context))++;
+}
+
 } // namespace kmdf_test
 
 using namespace kmdf_test;

@@ -4,11 +4,6 @@
 
 namespace {
 
-void complete(WDFREQUEST request, u64 information = 0)
-{
-	WdfRequestCompleteWithInformation(request, STATUS_SUCCESS, information);
-}
-
 TEST_F(Kmdf, W_100_a_close_cancels_what_is_queued)
 {
 	for (bool all : {false, true}) {
