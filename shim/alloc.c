@@ -33,17 +33,17 @@ void shim_kvfree_rcu(void *p)
 
 void *shim_kvmalloc(size_t size, unsigned int gfp)
 {
-	return kextbridge_test_allocated(kvmalloc(size, (__force gfp_t)gfp));
+	return kextbridge_test_allocating() ? NULL : kextbridge_test_allocated(kvmalloc(size, (__force gfp_t)gfp));
 }
 
 void *shim_kvzalloc(size_t size, unsigned int gfp)
 {
-	return kextbridge_test_allocated(kvzalloc(size, (__force gfp_t)gfp));
+	return kextbridge_test_allocating() ? NULL : kextbridge_test_allocated(kvzalloc(size, (__force gfp_t)gfp));
 }
 
 void *shim_kzalloc(size_t size, unsigned int gfp)
 {
-	return kextbridge_test_allocated(kzalloc(size, (__force gfp_t)gfp));
+	return kextbridge_test_allocating() ? NULL : kextbridge_test_allocated(kzalloc(size, (__force gfp_t)gfp));
 }
 
 void shim_vfree(const void *p)
@@ -54,5 +54,5 @@ void shim_vfree(const void *p)
 
 void *shim___vmalloc(size_t size, unsigned int gfp)
 {
-	return kextbridge_test_allocated(__vmalloc(size, (__force gfp_t)gfp));
+	return kextbridge_test_allocating() ? NULL : kextbridge_test_allocated(__vmalloc(size, (__force gfp_t)gfp));
 }

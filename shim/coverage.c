@@ -128,5 +128,5 @@ void kextbridge_coverage_exit(void)
 	int err = save();
 
 	if (err)
-		pr_warn("kextbridge: %s: %d\n", file_name, err);
+		pr_warn(KBUILD_MODNAME ": %s: %d\n", file_name, err);
 }

@@ -3,9 +3,11 @@
 #include <linux/spinlock.h>
 
 #include "shim/shim.h"
+#include "test.h"
 
 void shim_spin_lock(struct spinlock *lock) __acquires(lock)
 {
+	kextbridge_test_point(TEST_LOCK);
 	spin_lock(lock);
 }
 
@@ -20,6 +22,7 @@ unsigned long shim_spin_lock_irqsave(struct spinlock *lock) __acquires(lock)
 {
 	unsigned long flags;
 
+	kextbridge_test_point(TEST_LOCK);
 	spin_lock_irqsave(lock, flags);
 	return flags;
 }
@@ -32,9 +35,11 @@ bool shim_spin_trylock(struct spinlock *lock)
 void shim_spin_unlock(struct spinlock *lock) __releases(lock)
 {
 	spin_unlock(lock);
+	kextbridge_test_point(TEST_UNLOCK);
 }
 
 void shim_spin_unlock_irqrestore(struct spinlock *lock, unsigned long flags) __releases(lock)
 {
 	spin_unlock_irqrestore(lock, flags);
+	kextbridge_test_point(TEST_UNLOCK);
 }

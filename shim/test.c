@@ -7,7 +7,6 @@
 #include <linux/sched.h>
 
 #include "param.h"
-#include "shim/entry.h"
 #include "test.h"
 
 static unsigned int chaos_permille;
@@ -24,53 +23,36 @@ static unsigned int chaos_seed = 1;
 param_once(chaos_seed, chaos_seed, uint);
 MODULE_PARM_DESC(chaos_seed, "test build: of the delays (default 1)");
 
-static int shutdown_set(const char *value, const struct kernel_param *kp)
-{
-	bool down;
-	int err = kstrtobool(value, &down);
-
-	if (!err && down)
-		kextbridge_shutdown_c();
-	else if (!err)
-		kextbridge_test_no_shutdown_c();
-	return err;
-}
-
-static const struct kernel_param_ops shutdown_ops = {.set = shutdown_set};
-module_param_cb(shutdown, &shutdown_ops, NULL, 0200);
-MODULE_PARM_DESC(shutdown, "test build: 1: what happens when the system goes down; 0: and it does not");
-
-static int next_tag_set(const char *value, const struct kernel_param *kp)
-{
-	u32 next;
-	int err = kstrtou32(value, 0, &next);
-
-	if (!err)
-		kextbridge_test_tags_c(next, 0);
-	return err;
-}
-
-static const struct kernel_param_ops next_tag_ops = {.set = next_tag_set};
-module_param_cb(next_tag, &next_tag_ops, NULL, 0200);
-MODULE_PARM_DESC(next_tag, "test build: the tag that the next request gets, unless it is taken");
-
-static int more_tags_set(const char *value, const struct kernel_param *kp)
-{
-	s32 more;
-	int err = kstrtos32(value, 0, &more);
-
-	if (!err)
-		kextbridge_test_tags_c(0, more);
-	return err;
-}
-
-static const struct kernel_param_ops more_tags_ops = {.set = more_tags_set};
-module_param_cb(more_tags, &more_tags_ops, NULL, 0200);
-MODULE_PARM_DESC(more_tags, "test build: so many more tags are taken, or less");
-
 static unsigned int fail_nth;
 module_param(fail_nth, uint, 0);
 MODULE_PARM_DESC(fail_nth, "test build: the n-th allocation of module init fails; 0: none does (default 0)");
+
+/* Compared only: a task that comes later at the same address would fail in its place, once. */
+static struct task_struct *failing;
+static atomic_t fails_in;
+
+static int fail_mine_set(const char *value, const struct kernel_param *kp)
+{
+	unsigned int nth;
+	int err = kstrtouint(value, 0, &nth);
+
+	if (!err) {
+		WRITE_ONCE(failing, NULL);
+		atomic_set(&fails_in, nth);
+		WRITE_ONCE(failing, nth ? current : NULL);
+	}
+	return err;
+}
+
+static int fail_mine_get(char *buffer, const struct kernel_param *kp)
+{
+	return sysfs_emit(buffer, "%d\n", max(atomic_read(&fails_in), 0));
+}
+
+static const struct kernel_param_ops fail_mine_ops = {.set = fail_mine_set, .get = fail_mine_get};
+module_param_cb(fail_mine, &fail_mine_ops, NULL, 0600);
+MODULE_PARM_DESC(fail_mine,
+		 "test build: the n-th allocation of the core for the task that writes it fails; reads 0 after it");
 
 static atomic_long_t passes;
 static atomic_long_t live_allocations;
@@ -149,15 +131,15 @@ void kextbridge_test_point(enum test_point point)
 	delay(point, random >> 16, longest);
 }
 
-void kextbridge_test_allocating(void)
+bool kextbridge_test_allocating(void)
 {
 	if (current->flags & PF_WQ_WORKER)
 		atomic_long_inc(&worker_allocations);
+	return READ_ONCE(failing) == current && atomic_dec_return(&fails_in) == 0;
 }
 
 void *kextbridge_test_allocated(void *p)
 {
-	kextbridge_test_allocating();
 	if (p)
 		atomic_long_inc(&live_allocations);
 	return p;
@@ -174,6 +156,6 @@ void kextbridge_test_exit(void)
 	long left = atomic_long_read(&live_allocations);
 
 	/* Everywhere, as kmemleak is slow, and looks for pointers that may be there by chance. */
-	WARN(left, "kextbridge: %ld allocations are not freed\n", left);
+	WARN(left, KBUILD_MODNAME ": %ld allocations are not freed\n", left);
 	kextbridge_coverage_exit();
 }

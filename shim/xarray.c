@@ -6,7 +6,8 @@
 
 int shim___xa_insert(struct xarray *xa, unsigned long index, void *entry, unsigned int gfp)
 {
-	kextbridge_test_allocating();
+	if (kextbridge_test_allocating())
+		return -ENOMEM;
 	return __xa_insert(xa, index, entry, (__force gfp_t)gfp);
 }
 

@@ -114,7 +114,8 @@ int kb_insmod_with(const char *module, const char *parameters)
 {
 	static const char *const folders[] = {"", "drivers/"};
 	const char *coverage = getenv("KEXTBRIDGE_COVERAGE");
-	char path[4200], args[256] = "";
+	const char *more = strcmp(module, "kmdf") ? NULL : getenv("KEXTBRIDGE_KMDF");
+	char path[4200], args[512];
 	int fd = -1, err;
 
 	for (int i = 0; i < 2 && fd < 0; i++) {
@@ -123,9 +124,10 @@ int kb_insmod_with(const char *module, const char *parameters)
 	}
 	if (fd < 0)
 		return trouble(errno, path);
-	if (coverage && !strcmp(module, "kextbridge"))
-		snprintf(args, sizeof(args), "%s coverage_file=%s", parameters, coverage);
-	err = syscall(SYS_finit_module, fd, *args ? args : parameters, 0) < 0 ? errno : 0;
+	snprintf(args, sizeof(args), "%s %s", parameters, more ?: "");
+	if (coverage && (!strcmp(module, "kextbridge") || !strcmp(module, "kmdf")))
+		snprintf(args, sizeof(args), "%s %s coverage_file=%s.%s", parameters, more ?: "", coverage, module);
+	err = syscall(SYS_finit_module, fd, args, 0) < 0 ? errno : 0;
 	close(fd);
 	return err;
 }

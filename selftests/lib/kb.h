@@ -58,7 +58,10 @@ uint32_t kb_rounds_from(uint32_t least, uint32_t full);
 
 /* ---- modules and parameters */
 
-/* From the program's folder, or drivers/ there; 0 or an errno. $KEXTBRIDGE_COVERAGE: the coverage_file of kextbridge. */
+/*
+ * From the program's folder, or drivers/ there; 0 or an errno. $KEXTBRIDGE_COVERAGE.MODULE: the coverage_file of
+ * kextbridge, of kmdf; $KEXTBRIDGE_KMDF: more parameters of kmdf.
+ */
 int kb_insmod(const char *module);
 int kb_insmod_with(const char *module, const char *parameters);
 int kb_rmmod(const char *module); /* delete_module with O_NONBLOCK */

@@ -9,7 +9,6 @@
 #include <linux/uio.h>
 
 #include "../compat.h"
-#include "../test.h"
 #include "shim/kmdf.h"
 
 struct kmdf_pages {
@@ -74,7 +73,7 @@ struct kmdf_pages *shim_kmdf_pin_pages(struct iov_iter *to, size_t bytes)
 {
 	unsigned int room = iov_iter_npages(to, INT_MAX);
 	struct kmdf_pages *pages =
-		kextbridge_test_allocated(kvzalloc(struct_size(pages, vec, room), GFP_KERNEL_ACCOUNT));
+		shim_kvzalloc(struct_size(pages, vec, room), (__force unsigned int)GFP_KERNEL_ACCOUNT);
 	int err = 0;
 
 	if (!pages)
@@ -110,6 +109,5 @@ void shim_kmdf_unpin_pages(struct kmdf_pages *pages)
 			put_page(page);
 		}
 	}
-	kextbridge_test_freed(pages);
-	kvfree(pages);
+	shim_kvfree(pages);
 }

@@ -11,6 +11,7 @@
 #include <linux/uio.h>
 #include <linux/xarray.h>
 
+#include "../test.h"
 #include "shim/kmdf.h"
 
 void shim_local_bh_disable(void)
@@ -94,6 +95,8 @@ u64 shim_ktime_get_real_ns(void)
 
 int shim_xa_alloc_bh(struct xarray *xa, u32 *id, void *entry, u32 max, unsigned int gfp)
 {
+	if (kextbridge_test_allocating())
+		return -ENOMEM;
 	return xa_alloc_bh(xa, id, entry, XA_LIMIT(1, max), (__force gfp_t)gfp);
 }
 

@@ -4,6 +4,7 @@
 #include <linux/string.h>
 
 #include "../param.h"
+#include "../test.h"
 #include "device.h"
 #include "shim/kmdf.h"
 
@@ -67,13 +68,21 @@ MODULE_PARM_DESC(verifier, "what becomes of a driver's breach of KMDF's rules: o
 
 static int __init kmdf_init(void)
 {
-	int err = kmdf_core_init_c();
+	int err;
 
+	kextbridge_test_init();
+	err = kmdf_core_init_c();
 	if (err)
-		return err;
+		goto failed;
 	err = kmdf_device_init();
 	if (err)
-		kmdf_core_exit_c();
+		goto no_devices;
+	return 0;
+
+no_devices:
+	kmdf_core_exit_c();
+failed:
+	kextbridge_test_exit();
 	return err;
 }
 
@@ -81,6 +90,7 @@ static void __exit kmdf_exit(void)
 {
 	kmdf_device_exit();
 	kmdf_core_exit_c();
+	kextbridge_test_exit();
 }
 
 module_init(kmdf_init);
