@@ -195,11 +195,8 @@ extern "C" VOID WdfRequestGetCompletionParams(WDFREQUEST Request, PWDF_REQUEST_C
 		return;
 	SpinGuard guard(core.lock);
 
-	if (!request->sending)
-		return;
-	Params->Type = request->sending->kind;
-	Params->IoStatus.Status = request->sending->status;
-	Params->IoStatus.Information = request->sending->information;
+	if (request->sending)
+		completion_params(*request->sending, Params);
 }
 
 extern "C" VOID WdfRequestFormatRequestUsingCurrentType(WDFREQUEST Request)

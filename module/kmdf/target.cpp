@@ -84,6 +84,42 @@ void free_sending(Request &request)
 
 // ---- the end
 
+static WDFMEMORY memory_of(const Part &part, size_t *offset)
+{
+	Memory *memory = static_cast<Memory *>(part.memory.get());
+
+	*offset = memory ? part.data - static_cast<u8 *>(memory->buffer) : 0;
+	return memory ? static_cast<WDFMEMORY>(memory->handle()) : nullptr;
+}
+
+void completion_params(const Sending &sending, WDF_REQUEST_COMPLETION_PARAMS *params)
+{
+	auto &told = params->Parameters;
+
+	params->Type = sending.kind;
+	params->IoStatus.Status = sending.status;
+	params->IoStatus.Information = sending.information;
+	switch (sending.kind) {
+	case WdfRequestTypeRead:
+		told.Read.Buffer = memory_of(sending.out, &told.Read.Offset);
+		told.Read.Length = sending.information;
+		break;
+	case WdfRequestTypeWrite:
+		told.Write.Buffer = memory_of(sending.in, &told.Write.Offset);
+		told.Write.Length = sending.information;
+		break;
+	case WdfRequestTypeDeviceControl:
+	case WdfRequestTypeDeviceControlInternal:
+		told.Ioctl.IoControlCode = sending.code;
+		told.Ioctl.Input.Buffer = memory_of(sending.in, &told.Ioctl.Input.Offset);
+		told.Ioctl.Output.Buffer = memory_of(sending.out, &told.Ioctl.Output.Offset);
+		told.Ioctl.Output.Length = sending.information;
+		break;
+	default:
+		break;
+	}
+}
+
 // It is back: the driver has it again, or nobody if it was to be forgotten.
 static void come_back(Sending &sending) KEXTBRIDGE_EXCLUDES(core.lock)
 {
@@ -106,9 +142,7 @@ static void come_back(Sending &sending) KEXTBRIDGE_EXCLUDES(core.lock)
 		if (sending.timed_out && sending.status == STATUS_CANCELLED)
 			sending.status = STATUS_IO_TIMEOUT;
 		request.result = sending.status;
-		params.Type = sending.kind;
-		params.IoStatus.Status = sending.status;
-		params.IoStatus.Information = sending.information;
+		completion_params(sending, &params);
 		target = static_cast<Ref<Target> &&>(sending.target);
 		lower = static_cast<Ref<Request> &&>(sending.lower);
 		sending.node.unlink();

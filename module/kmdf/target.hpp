@@ -83,6 +83,9 @@ void cancel_below(Request &request) KEXTBRIDGE_EXCLUDES(core_lock());
 void free_sending(Request &request);
 void forget_format(Request &request) KEXTBRIDGE_EXCLUDES(core_lock());
 
+// What it has come back with.
+void completion_params(const Sending &sending, WDF_REQUEST_COMPLETION_PARAMS *params) KEXTBRIDGE_REQUIRES(core_lock());
+
 // What the request is sent as. Null: no memory.
 Sending *sending_of(Request &request) KEXTBRIDGE_EXCLUDES(core_lock());
 // Null: nobody has wanted it to be sent yet.

@@ -124,6 +124,48 @@ void answer(WDFREQUEST request, const char *text)
 	WdfRequestCompleteWithInformation(request, STATUS_SUCCESS, strlen(text));
 }
 
+TEST_F(Kmdf, completion_params_name_the_memory)
+{
+	Pair p;
+
+	p.start();
+	Own own(p);
+	WDFMEMORY_OFFSET part = {4, 8};
+	WDF_REQUEST_COMPLETION_PARAMS params;
+
+	EXPECT_EQ(WdfIoTargetFormatRequestForRead(p.target, own.request, own.memory, &part, nullptr), STATUS_SUCCESS);
+	WdfRequestSetCompletionRoutine(own.request, completion, &own.sent);
+	EXPECT_TRUE(own.send());
+	answer(p.below.take(), "five!");
+	own.wait();
+	EXPECT_STREQ(own.bytes + 4, "five!");
+	WDF_REQUEST_COMPLETION_PARAMS_INIT(&params);
+	WdfRequestGetCompletionParams(own.request, &params);
+	EXPECT_EQ(params.Type, WdfRequestTypeRead);
+	EXPECT_EQ(params.IoStatus.Information, 5u);
+	EXPECT_EQ(params.Parameters.Read.Buffer, own.memory);
+	EXPECT_EQ(params.Parameters.Read.Offset, 4u);
+	EXPECT_EQ(params.Parameters.Read.Length, 5u);
+	own.reuse();
+	EXPECT_EQ(WdfIoTargetFormatRequestForIoctl(
+			  p.target, own.request, CTL_CODE(FILE_DEVICE_UNKNOWN, 0x801, METHOD_BUFFERED, FILE_ANY_ACCESS),
+			  own.memory, nullptr, own.memory, &part),
+		  STATUS_SUCCESS);
+	WdfRequestSetCompletionRoutine(own.request, completion, &own.sent);
+	EXPECT_TRUE(own.send());
+	answer(p.below.take(), "4444");
+	own.wait();
+	WdfRequestGetCompletionParams(own.request, &params);
+	EXPECT_EQ(params.Type, WdfRequestTypeDeviceControl);
+	EXPECT_EQ(params.Parameters.Ioctl.IoControlCode,
+		  CTL_CODE(FILE_DEVICE_UNKNOWN, 0x801, METHOD_BUFFERED, FILE_ANY_ACCESS));
+	EXPECT_EQ(params.Parameters.Ioctl.Input.Buffer, own.memory);
+	EXPECT_EQ(params.Parameters.Ioctl.Input.Offset, 0u);
+	EXPECT_EQ(params.Parameters.Ioctl.Output.Buffer, own.memory);
+	EXPECT_EQ(params.Parameters.Ioctl.Output.Offset, 4u);
+	EXPECT_EQ(params.Parameters.Ioctl.Output.Length, 4u);
+}
+
 TEST_F(Kmdf, W_079_it_comes_back_once)
 {
 	Pair p;

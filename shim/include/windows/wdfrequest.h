@@ -266,7 +266,10 @@ BOOLEAN WdfRequestIsFrom32BitProcess(WDFREQUEST Request);
 VOID WdfRequestSetCompletionRoutine(WDFREQUEST Request, PFN_WDF_REQUEST_COMPLETION_ROUTINE CompletionRoutine,
 				    WDFCONTEXT CompletionContext);
 
-/* What its last send came back with; the memory objects are valid as long as it is not formatted anew. */
+/*
+ * What its last send came back with: Length is what was transferred, Offset is in Buffer. The memory objects are valid
+ * as long as it is not formatted anew; none: it was sent with the request's own buffer.
+ */
 VOID WdfRequestGetCompletionParams(WDFREQUEST Request, PWDF_REQUEST_COMPLETION_PARAMS Params);
 
 /* STATUS_SUCCESS: a send with a timeout does not fail for want of memory. STATUS_INSUFFICIENT_RESOURCES. */
