@@ -60,6 +60,7 @@ static Ref<Object> parent_of(const WDF_OBJECT_ATTRIBUTES *attributes, const char
 static constinit lock_class_key timer_lock_key = {};
 static constinit lock_class_key timer_key = {};
 static constinit lock_class_key timer_work_key = {};
+static constinit lock_class_key item_lock_key = {};
 static constinit lock_class_key item_key = {};
 
 class Timer final : public Object {
@@ -175,16 +176,34 @@ class WorkItem final : public Object {
 		: Object(Type::WorkItem, driver), function(function), lock(lock)
 	{
 		passive_dispose = true;
+		guard.init("kmdf_item", &item_lock_key);
 		work_.init(work_function, this, "WDFWORKITEM", &item_key);
 	}
 
 	const PFN_WDF_WORKITEM function;
 	PresentationLock *const lock;
+	SpinLock guard;
+	bool dead KEXTBRIDGE_GUARDED_BY(guard) = false;
 
 	bool mine() const { return running_.load() == shim_current(); }
-	void enqueue() { work_.queue(core.driver_work); }
+	// Who still has a reference may come after its end.
+	void enqueue()
+	{
+		SpinGuard hold(guard);
+
+		if (!dead)
+			work_.queue(core.driver_work);
+	}
 	void flush() { work_.flush(); }
-	void dispose() override { work_.cancel(); }
+	void dispose() override
+	{
+		{
+			SpinGuard hold(guard);
+
+			dead = true;
+		}
+		work_.cancel();
+	}
 
 	void call()
 	{

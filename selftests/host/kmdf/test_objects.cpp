@@ -360,7 +360,14 @@ TEST_F(Kmdf, W_099_work_items)
 	fake::settle();
 	EXPECT_EQ(work_probe.runs, 4u);
 	EXPECT_EQ(WdfWorkItemGetParentObject(item), static_cast<WDFOBJECT>(d.driver.device));
+	// Who has a reference may come too late.
+	WdfObjectReference(blocker);
 	WdfObjectDelete(blocker);
+	WdfWorkItemEnqueue(blocker);
+	WdfWorkItemFlush(blocker);
+	fake::settle();
+	EXPECT_EQ(work_probe.runs, 4u);
+	WdfObjectDereference(blocker);
 }
 
 TEST_F(Kmdf, W_099_spin_locks_and_wait_locks)

@@ -32,7 +32,9 @@ FORCEINLINE VOID WDF_WORKITEM_CONFIG_INIT(PWDF_WORKITEM_CONFIG Config, PFN_WDF_W
  */
 NTSTATUS WdfWorkItemCreate(PWDF_WORKITEM_CONFIG Config, PWDF_OBJECT_ATTRIBUTES Attributes, WDFWORKITEM *WorkItem);
 
-/* Runs it once more, unless it waits to run already. From its own function too. At most DISPATCH_LEVEL. */
+/*
+ * Runs it once more, unless it waits to run already, or is deleted. From its own function too. At most DISPATCH_LEVEL.
+ */
 VOID WdfWorkItemEnqueue(WDFWORKITEM WorkItem);
 
 /* At most DISPATCH_LEVEL. */
