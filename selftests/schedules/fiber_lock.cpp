@@ -146,10 +146,12 @@ extern "C" void shim_spin_unlock(struct spinlock *lock)
 extern "C" unsigned long shim_spin_lock_irqsave(struct spinlock *lock)
 {
 	shim_spin_lock(lock);
+	running().irqs_off++;
 	return 0;
 }
 
 extern "C" void shim_spin_unlock_irqrestore(struct spinlock *lock, unsigned long)
 {
+	running().irqs_off--;
 	shim_spin_unlock(lock);
 }

@@ -11,6 +11,8 @@ void reset_kernel();
 // Waits until a timer is armed, moves the clock to it, starts what is due. One scheduling point: any moment.
 void tick();
 bool timer_armed();
+// For a work or a timer: `wanted` counts from the first such slot, the next free one is taken.
+int background_slot(int wanted);
 // No work is queued or runs.
 bool works_idle();
 // It has slept, or left the code of a kext: a grace period need not wait for it.

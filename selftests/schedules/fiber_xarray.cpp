@@ -126,11 +126,17 @@ extern "C" void shim_xa_unlock_bh(struct xarray *xa)
 
 extern "C" void *shim_xa_load(struct xarray *xa, unsigned long index)
 {
+	bool alone = running().rcu && running().locks == 1;
+
 	if (!running().locks)
 		step("xa_load", array(xa).name);
-	Xarray::Entry *found = entry_at(array(xa), index);
+	Xarray::Entry *at = entry_at(array(xa), index);
+	void *found = at ? visible(at->entry) : nullptr;
 
-	return found ? visible(found->entry) : nullptr;
+	// What it has found may be erased before it is looked at.
+	if (alone)
+		step("xa_load has found", array(xa).name);
+	return found;
 }
 
 extern "C" void *shim_xa_find(struct xarray *xa, unsigned long *index, unsigned long max)
@@ -200,6 +206,31 @@ extern "C" void *shim___xa_erase(struct xarray *xa, unsigned long index)
 
 	std::move(at + 1, found.entries + found.count, at);
 	found.entries[--found.count] = {};
+	return old;
+}
+
+extern "C" int shim_xa_alloc_bh(struct xarray *xa, u32 *id, void *entry, u32 max, unsigned int gfp)
+{
+	unsigned long index = 1;
+
+	if (gfp & fake::kGfpDirectReclaim)
+		fake::may_sleep("xa_alloc");
+	shim_xa_lock_bh(xa);
+	while (entry_at(array(xa), index))
+		index++;
+	int err = index > max ? -SHIM_EBUSY : shim___xa_insert(xa, index, entry, 0);
+
+	shim_xa_unlock_bh(xa);
+	*id = static_cast<u32>(index);
+	return err;
+}
+
+extern "C" void *shim_xa_erase_bh(struct xarray *xa, unsigned long index)
+{
+	shim_xa_lock_bh(xa);
+	void *old = shim___xa_erase(xa, index);
+
+	shim_xa_unlock_bh(xa);
 	return old;
 }
 

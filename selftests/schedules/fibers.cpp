@@ -310,7 +310,8 @@ Fiber &spawn(int slot, const char *name, void (*body)(int slot), bool background
 	fiber.object = "";
 	fiber.ready = nullptr;
 	fiber.ready_arg = nullptr;
-	fiber.locks = 0;
+	fiber.locks = fiber.irqs_off = fiber.rcu = 0;
+	fiber.softirq = 0;
 	fiber.copies_may_fail = false;
 	fiber.sleeps_on = nullptr;
 	fiber.in_text = 0;

@@ -36,6 +36,9 @@ struct Fiber {
 
 	fake::Task task;
 	u8 locks;
+	u8 irqs_off;
+	u8 rcu;      // sections that it is in
+	u16 softirq; // as preempt_count has it
 	bool copies_may_fail;
 	const void *sleeps_on; // a wait queue's head
 	u8 in_text;            // runs code of a kext, by slot + 1
