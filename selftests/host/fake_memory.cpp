@@ -219,6 +219,8 @@ extern "C" bool shim_kref_get_unless_zero(struct kref *kref)
 	do {
 		if (!old)
 			return false;
+		if (old < 0 || old > (1 << 30))
+			fake::bug("refcount_t: saturated; use-after-free");
 	} while (!count.compare_exchange_weak(old, old + 1, std::memory_order_relaxed));
 	return true;
 }

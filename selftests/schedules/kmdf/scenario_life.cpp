@@ -86,6 +86,8 @@ void timer_stopper(int)
 	if (in_function)
 		fake::bug("a stop that waits has returned during the timer's function");
 	clear_dead_stack();
+	WdfTimerStart(timer, WDF_REL_TIMEOUT_IN_MS(kTimeoutMs));
+	clear_dead_stack();
 	WdfObjectDereference(timer);
 }
 
@@ -237,6 +239,13 @@ void plain_deleter(int)
 	WdfObjectDelete(watched[0].handle);
 }
 
+// The other one has begun, and goes on with it.
+void rash_deleter(int slot)
+{
+	plain_deleter(slot);
+	dereferencer<0>(slot);
+}
+
 } // namespace
 
 void handle_lookup()
@@ -253,6 +262,25 @@ void handle_lookup()
 	spawn("looker 2", looker);
 	spawn("deleter", plain_deleter);
 	run_kmdf();
+	unload_kmdf();
+}
+
+// A mistake of the driver, which the verifier names.
+void object_delete_twice()
+{
+	plan.breaks = "ObjectMisuse";
+	load_kmdf();
+	make_object(0, devices[0]);
+	WdfObjectReference(watched[0].handle);
+	watched[0].references++;
+	watched[1].cleanups++; // it has no child
+	spawn("deleter", rash_deleter);
+	spawn("deleter 2", rash_deleter);
+	run_kmdf();
+	if (watched[0].cleanups != 1 || watched[0].destroys != 1)
+		fake::bug("a deleted object is still there");
+	if (host_kmdf_broken("ObjectMisuse") != 1)
+		fake::bug("the second delete is not reported");
 	unload_kmdf();
 }
 

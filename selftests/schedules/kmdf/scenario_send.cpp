@@ -75,6 +75,13 @@ void sender_cancels(int)
 	drop(0);
 }
 
+// Only a cancel ends it: of the program, which comes when the driver has it.
+void late_canceller(int)
+{
+	step("waits for the read", "", [](const void *) { return asked[0].presented > 0; });
+	cancel_file(files[0]);
+}
+
 void load_two()
 {
 	UNICODE_STRING name;
@@ -106,6 +113,15 @@ void send_cancel()
 	spawn("finisher", finisher);
 	spawn("sender", sender_cancels);
 	spawn("canceller", canceller);
+	unload_two();
+}
+
+void send_only()
+{
+	plan.refers = false;
+	load_two();
+	spawn("reader", reader<0>);
+	spawn("canceller", late_canceller);
 	unload_two();
 }
 

@@ -25,6 +25,7 @@ void stop_dispatch();
 void suspend_complete();
 
 void send_cancel();
+void send_only();
 void send_timeout();
 
 void remove_open();
@@ -33,5 +34,6 @@ void timer_stop();
 void workitem_flush();
 void handle_lookup();
 void object_delete();
+void object_delete_twice();
 
 } // namespace schedules
