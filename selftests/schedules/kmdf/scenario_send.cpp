@@ -11,6 +11,7 @@ WDFIOTARGET target;
 u8 routines;   // completion routines that were called
 bool sent;     // or about to be
 bool accepted; // WdfRequestSend() has said so
+bool target_goes;
 u64 send_timeout_ms;
 
 void completion(WDFREQUEST request, WDFIOTARGET, PWDF_REQUEST_COMPLETION_PARAMS parameters, WDFCONTEXT)
@@ -21,12 +22,12 @@ void completion(WDFREQUEST request, WDFIOTARGET, PWDF_REQUEST_COMPLETION_PARAMS 
 	if (routines++)
 		fake::bug("a completion routine was called twice");
 	step("in the completion routine");
-	if (status != STATUS_SUCCESS && status != STATUS_CANCELLED && status != STATUS_IO_TIMEOUT)
+	if (status != STATUS_SUCCESS && status != STATUS_CANCELLED && status != STATUS_IO_TIMEOUT && !target_goes)
 		fake::bug("it comes back with %08x", static_cast<u32>(status));
 	if (status == STATUS_IO_TIMEOUT && !send_timeout_ms)
 		fake::bug("it has timed out, and nobody has asked for that");
 	// STATUS_IO_TIMEOUT becomes what complete() tells the program.
-	complete(index, status);
+	complete(index, status == STATUS_SUCCESS || status == STATUS_IO_TIMEOUT ? status : STATUS_CANCELLED);
 }
 
 void below(int index)
@@ -51,7 +52,7 @@ void send(int index)
 	accepted = WdfRequestSend(asked[index].handle, target, &options);
 	if (accepted)
 		return;
-	if (WdfRequestGetStatus(asked[index].handle) != STATUS_CANCELLED)
+	if (WdfRequestGetStatus(asked[index].handle) != STATUS_CANCELLED && !target_goes)
 		fake::bug("a send is refused");
 	complete(index, STATUS_CANCELLED);
 }
@@ -80,6 +81,31 @@ void late_canceller(int)
 {
 	step("waits for the read", "", [](const void *) { return asked[0].presented > 0; });
 	cancel_file(files[0]);
+}
+
+// What is sent meanwhile waits for the start.
+void stopper(int)
+{
+	clear_dead_stack();
+	WdfIoTargetStop(target, WdfIoTargetCancelSentIo);
+	step("has stopped the target");
+	clear_dead_stack();
+	if (WdfIoTargetStart(target))
+		fake::bug("a target cannot be started again");
+}
+
+void closer(int)
+{
+	clear_dead_stack();
+	WdfIoTargetClose(target);
+}
+
+void remover(int)
+{
+	clear_dead_stack();
+	if (kmdf_power_c("k1", "remove"))
+		fake::bug("there is no such device");
+	drop(kBelow);
 }
 
 void load_two()
@@ -122,6 +148,36 @@ void send_only()
 	load_two();
 	spawn("reader", reader<0>);
 	spawn("canceller", late_canceller);
+	unload_two();
+}
+
+void send_stop()
+{
+	load_two();
+	spawn("reader", reader<0>);
+	spawn("finisher", finisher);
+	spawn("sender", sender_cancels);
+	spawn("stopper", stopper);
+	unload_two();
+}
+
+void send_close()
+{
+	target_goes = true;
+	plan.refers = false;
+	load_two();
+	spawn("reader", reader<0>);
+	spawn("closer", closer);
+	unload_two();
+}
+
+void send_remove()
+{
+	target_goes = true;
+	load_two();
+	spawn("reader", reader<0>);
+	spawn("sender", sender_cancels);
+	spawn("remover", remover);
 	unload_two();
 }
 

@@ -26,6 +26,9 @@ void suspend_complete();
 
 void send_cancel();
 void send_only();
+void send_stop();
+void send_close();
+void send_remove();
 void send_timeout();
 
 void remove_open();
