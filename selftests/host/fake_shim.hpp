@@ -87,6 +87,7 @@ void advance_ms(u64 ms);
 void jump_ms(u64 ms);
 // Until no work is queued or running.
 void settle();
+size_t workqueues(); // that there are
 size_t timers_armed();
 
 // ---- memory

@@ -217,6 +217,13 @@ extern "C" struct workqueue_struct *shim_alloc_workqueue(const char *name, unsig
 	return wq;
 }
 
+size_t fake::workqueues()
+{
+	std::lock_guard lock(pool().mutex);
+
+	return pool().workqueues.size();
+}
+
 extern "C" void shim_destroy_workqueue(struct workqueue_struct *wq)
 {
 	Pool &works = pool();

@@ -772,6 +772,7 @@ void Kmdf::TearDown()
 	EXPECT_EQ(left.sleepers, 0) << "threads still sleep";
 	EXPECT_EQ(fake::kernel_timers(), 0u) << "a timer is still armed";
 	EXPECT_EQ(fake::nodes(), 0u) << "a node is left";
+	EXPECT_EQ(fake::workqueues(), 0u) << "a workqueue is left";
 	EXPECT_EQ(fake::atomic_depth(), 0) << "a lock is held";
 }
 

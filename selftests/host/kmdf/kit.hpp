@@ -215,6 +215,7 @@ class Aio {
 	s64 write(const std::string &data);
 	void submit_read(size_t bytes); // -EIOCBQUEUED is expected
 	void submit_write(const std::string &data);
+	pid *process() { return process_; }
 	bool cancel() { return fake::io_cancel(iocb_); }
 	// Its process, which has exited, takes its requests along.
 	bool die()

@@ -547,8 +547,7 @@ TEST_F(Kmdf, W_021_cleanup_comes_before_the_client_knows)
 
 	d.driver.with_request_context = true;
 	d.driver.on_request_cleanup = [&](WDFREQUEST) {
-		for (int i = 0; i < 100; i++)
-			sched_yield();
+		a_while();
 		late += call->finished();
 		cleaned++;
 	};

@@ -94,6 +94,31 @@ TEST_F(Kmdf, W_091_with_the_driver)
 						   "destroy of driver"}));
 }
 
+NTSTATUS late_child;
+
+TEST_F(Kmdf, W_091_no_child_for_what_is_being_deleted)
+{
+	Simple d;
+	WDF_OBJECT_ATTRIBUTES attributes;
+	WDFOBJECT parent;
+
+	late_child = STATUS_SUCCESS;
+	d.start();
+	WDF_OBJECT_ATTRIBUTES_INIT(&attributes);
+	attributes.ParentObject = d.driver.device;
+	attributes.EvtCleanupCallback = [](WDFOBJECT self) {
+		WDF_OBJECT_ATTRIBUTES child;
+		WDFOBJECT made;
+
+		WDF_OBJECT_ATTRIBUTES_INIT(&child);
+		child.ParentObject = self;
+		late_child = WdfObjectCreate(&child, &made);
+	};
+	ASSERT_EQ(WdfObjectCreate(&attributes, &parent), STATUS_SUCCESS);
+	WdfObjectDelete(parent);
+	EXPECT_EQ(late_child, STATUS_DELETE_PENDING);
+}
+
 TEST_F(Kmdf, W_092_a_reference_keeps_the_context)
 {
 	Simple d;
@@ -251,6 +276,35 @@ TEST_F(Kmdf, W_022_a_timer_waits_for_the_lock)
 	EXPECT_EQ(probe.level, DISPATCH_LEVEL);
 }
 
+// One lock for all of them, and it is the device's.
+TEST_F(Kmdf, W_022_the_devices_lock_is_that_of_its_queues)
+{
+	Simple d;
+	Queue writes(WdfIoQueueDispatchParallel, false);
+
+	for (Queue *queue : {&d.queue, &writes})
+		queue->attributes.SynchronizationScope = WdfSynchronizationScopeDevice;
+	d.driver.queues = {&d.queue, &writes};
+	d.driver.in_add = [&](WDFDEVICE device) {
+		return WdfDeviceConfigureRequestDispatching(device, writes.handle, WdfRequestTypeWrite);
+	};
+	d.start();
+	WdfObjectAcquireLock(d.driver.device);
+	Call read = Call::read(*d.file, 8);
+	Call write = Call::write(*d.file, "x");
+
+	for (Queue *queue : {&d.queue, &writes})
+		until([&] { return host_kmdf_queue_inside(queue->handle) || queue->arrived.total(); },
+		      "it is on its way");
+	a_while();
+	EXPECT_EQ(d.queue.arrived.total() + writes.arrived.total(), 0u);
+	WdfObjectReleaseLock(d.driver.device);
+	complete(d.take());
+	complete(writes.take());
+	EXPECT_EQ(read.result(), 0);
+	EXPECT_EQ(write.result(), 0);
+}
+
 TEST_F(Kmdf, W_098_stop_waits_for_the_function)
 {
 	Simple d;
@@ -368,6 +422,39 @@ TEST_F(Kmdf, W_099_work_items)
 	fake::settle();
 	EXPECT_EQ(work_probe.runs, 4u);
 	WdfObjectDereference(blocker);
+}
+
+TEST_F(Kmdf, W_099_flush_waits_for_the_run)
+{
+	Simple d;
+	WDF_WORKITEM_CONFIG config;
+	WDF_OBJECT_ATTRIBUTES attributes;
+	WDFWORKITEM item;
+
+	work_probe.runs = 0;
+	work_probe.more = 0;
+	work_probe.hold = true;
+	d.start();
+	WDF_WORKITEM_CONFIG_INIT(&config, probe_work);
+	WDF_OBJECT_ATTRIBUTES_INIT(&attributes);
+	attributes.ParentObject = d.driver.device;
+	ASSERT_EQ(WdfWorkItemCreate(&config, &attributes, &item), STATUS_SUCCESS);
+	WdfWorkItemEnqueue(item);
+	until([] { return work_probe.inside.load(); }, "it runs");
+	Call flush([&](Call &) {
+		WdfWorkItemFlush(item);
+		return work_probe.runs.load();
+	});
+	a_while();
+	EXPECT_FALSE(flush.finished());
+	work_probe.hold = false;
+	EXPECT_EQ(flush.result(), 1);
+	{
+		fake::BhOff dispatch_level;
+
+		WdfWorkItemFlush(item);
+	}
+	EXPECT_EQ(reports("KmdfIrql"), 1u);
 }
 
 TEST_F(Kmdf, W_099_spin_locks_and_wait_locks)

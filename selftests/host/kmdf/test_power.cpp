@@ -429,6 +429,40 @@ TEST_F(Kmdf, W_070_power_callbacks_in_their_order)
 						   "suspend", "exit", "flush", "release", "cleanup", "unload"}));
 }
 
+TEST_F(Kmdf, W_070_the_queues_stop_before_the_device)
+{
+	static std::vector<std::string> order;
+	Watched d;
+
+	order.clear();
+	d.in_stop = [](WDFREQUEST request, ULONG) {
+		order.emplace_back("stop");
+		WdfRequestStopAcknowledge(request, FALSE);
+	};
+	d.driver.pnp.EvtDeviceSelfManagedIoSuspend = [](WDFDEVICE) {
+		order.emplace_back("suspend");
+		return STATUS_SUCCESS;
+	};
+	d.driver.pnp.EvtDeviceD0Exit = [](WDFDEVICE, WDF_POWER_DEVICE_STATE) {
+		order.emplace_back("exit");
+		return STATUS_SUCCESS;
+	};
+	d.driver.pnp.EvtDeviceD0Entry = [](WDFDEVICE, WDF_POWER_DEVICE_STATE) {
+		order.emplace_back("entry");
+		return STATUS_SUCCESS;
+	};
+	d.queue.on_resume = [](WDFREQUEST) { order.emplace_back("resume"); };
+	d.start();
+	Call call = Call::read(*d.file, 1);
+	WDFREQUEST request = d.take();
+
+	d.power("suspend");
+	d.power("resume");
+	EXPECT_EQ(order, (std::vector<std::string>{"entry", "suspend", "stop", "exit", "entry", "resume"}));
+	WdfRequestComplete(request, STATUS_SUCCESS);
+	EXPECT_EQ(call.result(), 0);
+}
+
 // A control device is always there.
 TEST_F(Kmdf, W_078_a_control_device_does_not_sleep)
 {

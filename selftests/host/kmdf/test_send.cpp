@@ -496,6 +496,27 @@ TEST_F(Kmdf, W_084_the_completion_routine_on_the_cancellers_stack)
 	EXPECT_EQ(KeGetCurrentIrql(), PASSIVE_LEVEL);
 }
 
+// Not inside the callback below, whose driver may hold its locks: the canceller has a share in what was sent.
+TEST_F(Kmdf, W_084_the_completion_routine_after_the_callback_below)
+{
+	Pair p;
+	std::atomic<u32> inside{99};
+
+	p.start();
+	Own own(p);
+
+	p.below.on_cancel = [&](WDFREQUEST request) {
+		WdfRequestComplete(request, STATUS_CANCELLED);
+		inside = own.sent.calls.load();
+	};
+	own.format_read();
+	EXPECT_TRUE(own.send());
+	EXPECT_EQ(p.below.mark(p.below.take()), STATUS_SUCCESS);
+	EXPECT_TRUE(WdfRequestCancelSentRequest(own.request));
+	EXPECT_EQ(own.sent.calls, 1u);
+	EXPECT_EQ(inside, 0u);
+}
+
 TEST_F(Kmdf, W_085_cancelled_when_it_is_back)
 {
 	Pair p;

@@ -353,6 +353,94 @@ TEST_F(Kmdf, W_063_nobody_waits_above_passive_level)
 	EXPECT_EQ(readers[0].wait(), 0);
 }
 
+// A handler that has completed its request, and goes on until it is let go.
+struct Lingering : Simple {
+	std::atomic<bool> inside{false};
+	std::atomic<bool> go{false};
+
+	Lingering()
+	{
+		queue.on_io = [this](WDFREQUEST request) {
+			complete(request);
+			inside = true;
+			until([this] { return go.load(); }, "the handler may return");
+			inside = false;
+		};
+	}
+};
+
+TEST_F(Kmdf, W_057_who_waits_waits_for_the_handler_too)
+{
+	for (auto end : {WdfIoQueuePurgeSynchronously, WdfIoQueueDrainSynchronously, WdfIoQueueStopSynchronously,
+			 WdfIoQueueStopAndPurgeSynchronously}) {
+		Lingering d;
+		std::atomic<bool> inside_at_return{true};
+
+		d.start();
+		Call call = Call::read(*d.file, 8);
+		until([&] { return d.inside.load(); }, "the handler runs");
+		Call waiter([&](Call &) {
+			end(d.queue.handle);
+			inside_at_return = d.inside.load();
+			return 0;
+		});
+
+		until([&] { return waiter.finished() || waiter.task().sleeping; }, "it waits, or does not");
+		a_while();
+		EXPECT_FALSE(waiter.finished());
+		d.go = true;
+		EXPECT_EQ(waiter.result(), 0);
+		EXPECT_FALSE(inside_at_return);
+		EXPECT_EQ(call.result(), 0);
+	}
+}
+
+TEST_F(Kmdf, W_056_the_callback_comes_after_the_handler)
+{
+	Lingering d;
+	std::atomic<u32> stopped{0};
+	std::atomic<u32> drained{0};
+
+	d.start();
+	Call call = Call::read(*d.file, 8);
+	until([&] { return d.inside.load(); }, "the handler runs");
+	WdfIoQueueStop(d.queue.handle, count_state, &stopped);
+	WdfIoQueueDrain(d.queue.handle, count_state, &drained);
+	fake::settle();
+	a_while();
+	EXPECT_EQ(stopped + drained, 0u);
+	d.go = true;
+	EXPECT_EQ(call.result(), 0);
+	until([&] { return stopped == 1 && drained == 1; }, "both are over");
+}
+
+TEST_F(Kmdf, W_068_a_deleted_queue_waits_for_its_handler)
+{
+	Lingering d;
+	Queue second(WdfIoQueueDispatchSequential, false);
+
+	second.on_io = d.queue.on_io;
+	d.queue.on_io = nullptr;
+	d.driver.queues = {&d.queue, &second};
+	d.start();
+	Aio client(*d.file);
+
+	client.submit_read(8);
+	Call forward([&](Call &) { return WdfRequestForwardToIoQueue(d.take(), second.handle); });
+	until([&] { return d.inside.load(); }, "the handler runs");
+	Call remove([&](Call &) {
+		WdfObjectDelete(second.handle);
+		return 0;
+	});
+
+	until([&] { return remove.finished() || remove.task().sleeping; }, "it waits, or does not");
+	a_while();
+	EXPECT_FALSE(remove.finished());
+	d.go = true;
+	EXPECT_EQ(remove.result(), 0);
+	EXPECT_EQ(forward.result(), STATUS_SUCCESS);
+}
+
 TEST_F(Kmdf, W_109_a_drain_of_a_stopped_queue)
 {
 	Simple d;

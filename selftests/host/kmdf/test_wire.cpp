@@ -46,6 +46,35 @@ TEST_F(Kmdf, W_100_a_close_cancels_what_is_queued)
 	}
 }
 
+// Each close(2) of one of several descriptors is about the requests of the process that closes.
+TEST_F(Kmdf, W_100_another_process_closes_its_descriptor)
+{
+	Simple d;
+
+	kmdf_params.cancel_on_close = true;
+	d.start();
+	Aio client(*d.file, &new_process());
+	auto close_by = [&](pid *process) {
+		d.file->hold();
+		fake::current().process = process;
+		kmdf_flush_c(&d.file->file, d.file->data());
+		fake::current().process = nullptr;
+		d.file->drop();
+	};
+
+	client.submit_read(1);
+	WDFREQUEST request = d.take();
+	EXPECT_EQ(d.queue.mark(request), STATUS_SUCCESS);
+	close_by(&new_process());
+	EXPECT_EQ(host_kmdf_request_state(request), cancelable);
+	kmdf_params.cancel_on_close = false;
+	close_by(client.process());
+	EXPECT_EQ(host_kmdf_request_state(request), cancelable);
+	kmdf_params.cancel_on_close = true;
+	close_by(client.process());
+	EXPECT_EQ(client.wait(), -SHIM_ECANCELED);
+}
+
 TEST_F(Kmdf, W_101_cleanup_flush_close)
 {
 	Simple d(WdfIoQueueDispatchSequential);
@@ -77,6 +106,31 @@ TEST_F(Kmdf, W_101_cleanup_flush_close)
 	d.file.reset();
 	fake::settle();
 	EXPECT_EQ(order, (std::vector<std::string>{"cleanup", "request", "request", "close"}));
+}
+
+// What a killed client has left with the driver is its file's, too.
+TEST_F(Kmdf, W_101_close_after_what_was_left_behind)
+{
+	Simple d;
+	std::atomic<u32> cleanups{0};
+	std::atomic<u32> closes{0};
+
+	d.driver.on_cleanup = [&](WDFFILEOBJECT) { cleanups++; };
+	d.driver.on_close = [&](WDFFILEOBJECT) { closes++; };
+	d.start();
+	Call call = Call::read(*d.file, 8);
+	WDFREQUEST request = d.take();
+
+	call.wait_until_asleep();
+	call.kill();
+	EXPECT_EQ(call.result(), -SHIM_EINTR);
+	d.file.reset();
+	fake::settle();
+	EXPECT_EQ(cleanups, 1u);
+	EXPECT_EQ(closes, 0u);
+	complete(request);
+	fake::settle();
+	EXPECT_EQ(closes, 1u);
 }
 
 TEST_F(Kmdf, W_102_an_exclusive_device)
@@ -476,6 +530,23 @@ TEST_F(KmdfFaults, W_108_send)
 			return worked;
 		},
 		3);
+}
+
+TEST_F(KmdfFaults, W_108_insmod_of_the_framework)
+{
+	kmdf_core_exit_c();
+	sweep(
+		[&] {
+			int err = kmdf_core_init_c();
+
+			EXPECT_TRUE(err == 0 || err == -SHIM_ENOMEM) << err;
+			if (!err)
+				kmdf_core_exit_c();
+			return !err;
+		},
+		2);
+	EXPECT_EQ(fake::workqueues(), 0u);
+	ASSERT_EQ(kmdf_core_init_c(), 0);
 }
 
 TEST_F(KmdfFaults, W_108_insmod)
