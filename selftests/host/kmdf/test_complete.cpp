@@ -50,6 +50,7 @@ TEST_F(Kmdf, W_032_completed_before_its_callback)
 
 	context_of(request)->value = 42;
 	EXPECT_EQ(d.queue.mark(request), STATUS_SUCCESS);
+	until([&] { return !host_kmdf_queue_inside(d.queue.handle); }, "nobody is in the dispatcher");
 	Call blocked = Call::write(*d.file, "block");
 	until([&] { return inside == 1; }, "the handler blocks");
 	EXPECT_EQ(cancel_request(host_kmdf_request_id(request)), 0);
@@ -85,6 +86,7 @@ TEST_F(Kmdf, W_032_completed_by_who_was_told_cancelled)
 	WDFREQUEST request = d.take();
 
 	EXPECT_EQ(d.queue.mark(request), STATUS_SUCCESS);
+	until([&] { return !host_kmdf_queue_inside(d.queue.handle); }, "nobody is in the dispatcher");
 	Call blocked = Call::write(*d.file, "block");
 	until([&] { return inside == 1; }, "the handler blocks");
 	EXPECT_EQ(cancel_request(host_kmdf_request_id(request)), 0);

@@ -30,6 +30,8 @@ struct Blocked : Simple {
 	void block()
 	{
 		go = false;
+		// Who has presented a request may not have left yet, and would find what is due.
+		until([this] { return !host_kmdf_queue_inside(queue.handle); }, "nobody is in the dispatcher");
 		call.emplace([this](Call &) { return file->write("block"); });
 		until([this] { return inside.load() == 1; }, "the handler blocks");
 	}

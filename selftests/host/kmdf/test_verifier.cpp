@@ -86,6 +86,48 @@ TEST_F(Kmdf, W_028_level_is_restored_under_a_lock)
 	EXPECT_EQ(reports("CallbackIrql"), 1u);
 }
 
+TEST_F(Kmdf, W_084_a_passive_lock_taken_twice)
+{
+	Simple d;
+
+	d.queue.attributes.ExecutionLevel = WdfExecutionLevelPassive;
+	d.start();
+	WdfObjectAcquireLock(d.queue.handle);
+	WdfObjectAcquireLock(d.queue.handle);
+	EXPECT_EQ(reports("RecursiveLock"), 1u);
+	WdfObjectReleaseLock(d.queue.handle);
+	// The first one is still held.
+	Call other([&](Call &) {
+		WdfObjectReleaseLock(d.queue.handle);
+		return 0;
+	});
+	EXPECT_EQ(other.result(), 0);
+	EXPECT_EQ(reports("LockOwner"), 1u);
+	WdfObjectReleaseLock(d.queue.handle);
+	EXPECT_EQ(reports("LockOwner"), 1u);
+	WdfObjectReleaseLock(d.queue.handle);
+	EXPECT_EQ(reports("LockOwner"), 2u);
+	fake::BhOff dispatch_level;
+
+	WdfObjectAcquireLock(d.queue.handle);
+	EXPECT_EQ(reports("KmdfIrql"), 1u);
+}
+
+TEST_F(Kmdf, W_107_not_completed_when_its_device_is_removed)
+{
+	Simple d;
+
+	d.queue.config.PowerManaged = WdfFalse; // nobody asks for it
+	d.start();
+	Readers readers(*d.file, 1);
+	WDFREQUEST request = d.take();
+
+	EXPECT_EQ(kmdf_power_c(d.driver.node_name(), "remove"), 0);
+	EXPECT_EQ(reports("DeferredRequestCompleted"), 1u);
+	complete(request);
+	EXPECT_EQ(readers[0].wait(), 0);
+}
+
 TEST_F(Kmdf, W_042_completed_while_it_is_queued)
 {
 	Simple d(WdfIoQueueDispatchManual);

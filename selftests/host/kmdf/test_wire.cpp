@@ -152,6 +152,7 @@ TEST_F(Kmdf, W_102_a_driver_that_says_no)
 	NTSTATUS answer = STATUS_ACCESS_DENIED;
 	std::atomic<u32> closes{0};
 
+	d.driver.exclusive = true; // a refused open is none
 	d.driver.on_create = [&](WDFREQUEST request, WDFFILEOBJECT) { WdfRequestComplete(request, answer); };
 	d.driver.on_close = [&](WDFFILEOBJECT) { closes++; };
 	d.driver.must_load();
