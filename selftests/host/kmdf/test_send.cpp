@@ -604,6 +604,21 @@ TEST_F(Kmdf, W_086_it_comes_back_in_time)
 	EXPECT_EQ(fake::kernel_timers(), 0u);
 }
 
+TEST_F(Kmdf, W_086_it_comes_back_before_the_send_returns)
+{
+	Pair p;
+
+	p.below.on_io = [](WDFREQUEST request) { answer(request, "x"); };
+	p.start();
+	Own own(p);
+
+	own.format_read();
+	EXPECT_TRUE(own.send_with_timeout(100));
+	EXPECT_EQ(own.sent.calls, 1u);
+	EXPECT_EQ(own.sent.status, STATUS_SUCCESS);
+	EXPECT_EQ(fake::kernel_timers(), 0u);
+}
+
 TEST_F(Kmdf, W_086_a_timeout_of_a_synchronous_send)
 {
 	Pair p;
