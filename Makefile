@@ -21,7 +21,7 @@ help:
 	@echo 'make test           lint, model, host ring, schedules, VM ring on stock and KASAN kernels, faults, canaries, fuzz, races'
 	@echo 'make deep           what takes longer: KCSAN and CFI kernels, long counts, mutants; after make test'
 	@echo 'make soak HOURS=n   goes on with new seeds and stops at the first failure'
-	@echo 'make mutants        20 deliberate breaks of the core, each of which a test must notice'
+	@echo 'make mutants        32 deliberate breaks of the two cores, each of which a test must notice'
 	@echo 'make host           the host ring alone: plain, ASan+UBSan, TSan; a minute'
 	@echo 'make vm KERNEL=K    the VM ring on one kernel: $(ALL_KERNELS)'
 	@echo 'make conformance    a line per assertion, from the results of this commit'
