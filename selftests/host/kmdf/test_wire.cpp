@@ -288,6 +288,32 @@ TEST_F(Kmdf, W_107_rmmod_waits_for_what_was_left_behind)
 	expect_any("PowerTimeout");
 }
 
+// In the hands of EvtIoInCallerContext it is in no queue: its device waits for it.
+TEST_F(Kmdf, W_107_rmmod_waits_for_what_is_in_no_queue)
+{
+	Simple d;
+	Mail kept;
+
+	d.driver.in_caller_context = [&](WDFREQUEST request) { kept.push(request); };
+	d.start();
+	Call call = Call::read(*d.file, 8);
+	WDFREQUEST request = kept.take();
+
+	call.wait_until_asleep();
+	call.kill();
+	EXPECT_EQ(call.result(), -SHIM_EINTR);
+	d.file.reset();
+	Call remove([&](Call &) {
+		d.driver.unload();
+		return 0;
+	});
+	remove.wait_until_asleep();
+	a_while();
+	EXPECT_FALSE(remove.finished());
+	complete(request);
+	EXPECT_EQ(remove.result(), 0);
+}
+
 TEST_F(Kmdf, W_107_ioctls_of_a_file)
 {
 	Simple d;
