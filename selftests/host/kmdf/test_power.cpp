@@ -204,6 +204,8 @@ TEST_F(Kmdf, W_073_nothing_done_about_it)
 	d.start();
 	Call call = Call::read(*d.file, 1);
 	WDFREQUEST request = d.take();
+	// Else the suspend sleeps for that, too.
+	until([&] { return !host_kmdf_queue_inside(d.queue.handle); }, "nobody is in the dispatcher");
 	Call suspend([&](Call &) {
 		d.power("suspend");
 		return 0;

@@ -293,7 +293,9 @@ TEST_F(Kmdf, W_107_rmmod_waits_for_what_is_in_no_queue)
 {
 	Simple d;
 	Mail kept;
+	std::atomic<bool> unloading{false};
 
+	d.driver.in_unload = [&] { unloading = true; };
 	d.driver.in_caller_context = [&](WDFREQUEST request) { kept.push(request); };
 	d.start();
 	Call call = Call::read(*d.file, 8);
@@ -310,8 +312,10 @@ TEST_F(Kmdf, W_107_rmmod_waits_for_what_is_in_no_queue)
 	remove.wait_until_asleep();
 	a_while();
 	EXPECT_FALSE(remove.finished());
+	EXPECT_FALSE(unloading);
 	complete(request);
 	EXPECT_EQ(remove.result(), 0);
+	EXPECT_TRUE(unloading);
 }
 
 TEST_F(Kmdf, W_107_ioctls_of_a_file)
