@@ -20,14 +20,6 @@ size_t shim_vscnprintf(char *to, size_t size, const char *format, va_list args)
 	return vscnprintf(to, size, format, args);
 }
 
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-size_t shim_print_one(char *to, size_t size, const char *format, u64 value)
-{
-	return scnprintf(to, size, format, value);
-}
-#pragma GCC diagnostic pop
-
 void shim_panic(const char *format, ...)
 {
 	struct va_format vaf;

@@ -47,11 +47,6 @@ extern "C" size_t shim_scnprintf(char *to, size_t size, const char *format, ...)
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-extern "C" size_t shim_print_one(char *to, size_t size, const char *format, u64 value)
-{
-	return shim_scnprintf(to, size, format, value);
-}
-
 extern "C" void shim_panic(const char *format, ...)
 {
 	char line[256];

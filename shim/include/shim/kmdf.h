@@ -46,8 +46,6 @@ u64 shim_ktime_get_real_ns(void);
 __attribute__((format(printf, 3, 4))) size_t shim_scnprintf(char *to, size_t size, const char *format, ...);
 __attribute__((format(printf, 3, 0))) size_t shim_vscnprintf(char *to, size_t size, const char *format,
 							     __builtin_va_list args);
-/* One value by a format that was checked to have one conversion; narrower ones take its low part. */
-size_t shim_print_one(char *to, size_t size, const char *format, u64 value);
 __attribute__((format(printf, 1, 2))) void shim_panic(const char *format, ...);
 
 /* ---- timer.c: a timer runs kmdf_timer_c(timer) or kmdf_send_timer_c(timer) in softirq ---- */
