@@ -275,8 +275,9 @@ static bool move(Request &request, Queue &to, bool at_head, Ref<Queue> &from, bo
 	}
 	*status = STATUS_SUCCESS;
 	from = Ref<Queue>::retain(request.queue);
-	// Cancelled before: it is finished on the way, unless the queue tells the driver of such.
-	end = (request.canceled || (at_head && to.purging)) && !to.config.EvtIoCanceledOnQueue;
+	// Cancelled before: it is finished on the way, unless the queue tells the driver of such, which an open is not that comes
+	// from EvtDeviceFileCreate.
+	end = (request.canceled || (at_head && to.purging)) && !(to.config.EvtIoCanceledOnQueue && request.presented);
 	if (end)
 		return request.state.take(State::Owned, State::Done);
 	bool canceled = request.canceled;

@@ -167,6 +167,31 @@ TEST_F(Kmdf, W_102_a_driver_that_says_no)
 	EXPECT_EQ(closes, 1u);
 }
 
+// Its queue tells the driver of what is cancelled in it, but has never presented the open.
+TEST_F(Kmdf, W_102_a_dead_clients_open_is_forwarded)
+{
+	Simple d;
+	WDFREQUEST asked = nullptr;
+	u32 told = 0;
+
+	d.queue.on_canceled_on_queue = [&](WDFREQUEST request) {
+		told++;
+		complete(request);
+	};
+	d.driver.on_create = [&](WDFREQUEST request, WDFFILEOBJECT) { asked = request; };
+	d.driver.must_load();
+	fake::kill(fake::current());
+	File dead(d.driver, true);
+
+	fake::clear_signal();
+	EXPECT_EQ(dead.error(), -SHIM_EINTR);
+	EXPECT_EQ(WdfRequestForwardToIoQueue(asked, d.queue.handle), STATUS_SUCCESS);
+	EXPECT_EQ(host_kmdf_request_state(asked), gone);
+	EXPECT_EQ(told, 0u);
+	EXPECT_EQ(d.queue.arrived.total(), 0u);
+	EXPECT_EQ(list().devices.at(0).requests, 0u);
+}
+
 TEST_F(Kmdf, W_105_many_queued_and_one_marked)
 {
 	Simple d(WdfIoQueueDispatchSequential);
