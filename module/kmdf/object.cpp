@@ -150,7 +150,7 @@ void *allocate_object(size_t size, const WDF_OBJECT_ATTRIBUTES *attributes, void
 	size_t offset = (size + 15) & ~static_cast<size_t>(15);
 	u8 *memory = static_cast<u8 *>(shim_kzalloc(offset + context_room(attributes), gfp));
 
-	*room = memory + offset;
+	*room = memory ? memory + offset : nullptr;
 	return memory;
 }
 

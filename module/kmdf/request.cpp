@@ -42,9 +42,11 @@ static bool allocate_buffer(Request &request, unsigned int gfp)
 	if (size < 16)
 		size = 16;
 	request.buffer = static_cast<u8 *>(at_dispatch() ? shim_kzalloc(size, gfp) : shim_kvzalloc(size, gfp));
+	if (!request.buffer)
+		return false;
 	request.in_data = request.buffer;
 	request.out_data = shared ? request.buffer : request.buffer + in;
-	return request.buffer;
+	return true;
 }
 
 Ref<Request> make_incoming(Device &device, const Transfer &transfer, unsigned int gfp)
