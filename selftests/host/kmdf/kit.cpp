@@ -366,29 +366,67 @@ void Driver::must_load()
 		fake::bug("insmod %s: %d", name_.c_str(), err);
 }
 
+namespace {
+
+// A driver whose objects do not go is reported when its time is over: as long as one of these lives, that comes soon. The
+// thread is one for all, as the fuzzers unload thousands.
+class Impatience {
+	struct Watch {
+		std::mutex mutex;
+		std::condition_variable changed;
+		std::set<std::chrono::steady_clock::time_point> ends;
+
+		Watch()
+		{
+			std::thread([this] { run(); }).detach();
+		}
+		void run()
+		{
+			std::unique_lock lock(mutex);
+
+			for (;;) {
+				if (ends.empty()) {
+					changed.wait(lock);
+				} else if (*ends.begin() > std::chrono::steady_clock::now()) {
+					changed.wait_until(lock, *ends.begin());
+				} else {
+					ends.erase(ends.begin());
+					lock.unlock();
+					fake::jump_ms(60000);
+					lock.lock();
+				}
+			}
+		}
+	};
+	Watch &watch_ = fake::immortal<Watch>();
+	std::chrono::steady_clock::time_point end_ = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+
+      public:
+	Impatience()
+	{
+		std::lock_guard lock(watch_.mutex);
+
+		while (!watch_.ends.insert(end_).second)
+			end_ += std::chrono::nanoseconds(1);
+		watch_.changed.notify_all();
+	}
+	~Impatience()
+	{
+		std::lock_guard lock(watch_.mutex);
+
+		watch_.ends.erase(end_);
+	}
+};
+
+} // namespace
+
 void Driver::unload()
 {
 	if (!loaded_)
 		return;
 	loaded_ = false;
-	std::mutex mutex;
-	std::condition_variable changed;
-	bool over = false;
-	// A driver whose objects do not go is reported when its time is over.
-	std::thread impatient([&] {
-		std::unique_lock lock(mutex);
-
-		if (!changed.wait_for(lock, std::chrono::seconds(10), [&] { return over; }))
-			fake::jump_ms(60000);
-	});
+	Impatience impatience;
 	int err = fake::delete_module(module, false, [&] { kmdf_driver_exit(&glue_.glue); });
-	{
-		std::lock_guard lock(mutex);
-
-		over = true;
-		changed.notify_all();
-	}
-	impatient.join();
 	if (err)
 		fake::bug("rmmod %s: %d", name_.c_str(), err);
 	if (of_requests == this)
