@@ -475,9 +475,14 @@ bool KmdfMachine::call_object(Input &in, u32 which, WDFOBJECT own)
 			add_handle(object, Kind::General);
 		return true;
 	}
-	case 1:
-		WdfObjectReference(handle(in, static_cast<Kind>(in.below(15)), own));
+	case 1: {
+		object = handle(in, static_cast<Kind>(in.below(15)), own);
+		WdfObjectReference(object);
+		std::lock_guard lock(mutex_);
+
+		referenced_.insert(object);
 		return true;
+	}
 	case 2:
 		WdfObjectDereference(handle(in, static_cast<Kind>(in.below(15)), own));
 		return true;

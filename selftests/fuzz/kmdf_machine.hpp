@@ -211,6 +211,7 @@ class KmdfMachine {
 	std::vector<WDFREQUEST> kept_;
 	std::vector<WDFREQUEST> called_; // whose EvtRequestCancel has been called
 	std::vector<Handle> handles_;
+	std::set<WDFOBJECT> referenced_;
 	std::array<std::string, static_cast<size_t>(At::Ats)> scripts_;
 	int fuel_ = 0; // how many scripts may still run in this operation
 };

@@ -435,11 +435,11 @@ static u64 refusals()
 // References that the driver has taken; how many, the verifier says.
 void KmdfMachine::drop_references()
 {
-	for (size_t i = 0; i < handles_.size(); i++) {
+	for (WDFOBJECT object : referenced_) {
 		u64 before = refusals();
 
-		for (int left = 1000; left && refusals() == before; left--)
-			WdfObjectDereference(handles_[i].value);
+		while (refusals() == before)
+			WdfObjectDereference(object);
 	}
 }
 
@@ -543,6 +543,10 @@ void KmdfMachine::finish()
 		if (rounds > 10)
 			std::this_thread::sleep_for(std::chrono::microseconds(100));
 	}
+	// Each holds the module of the device that it is open on.
+	for (const Handle &handle : handles_)
+		if (handle.kind == Kind::Target)
+			WdfIoTargetClose(static_cast<WDFIOTARGET>(handle.value));
 	forget_finished();
 	closed_.clear();
 	for (auto &file : files_)
