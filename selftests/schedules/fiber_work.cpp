@@ -154,7 +154,7 @@ bool grab(Worker &worker)
 
 bool runs_here(const Worker &worker)
 {
-	return running_slot() == worker.slot;
+	return worker.slot && running_slot() == worker.slot;
 }
 
 bool not_running(const void *worker)
