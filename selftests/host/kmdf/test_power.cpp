@@ -275,7 +275,13 @@ TEST_F(Kmdf, W_075_removal)
 		return 0;
 	});
 
-	until([&] { return remove.finished() || remove.task().sleeping; }, "the removal is over, or waits");
+	until(
+		[&] {
+			std::lock_guard lock(remove.task().mutex);
+
+			return remove.finished() || remove.task().sleeping;
+		},
+		"the removal is over, or waits");
 	a_while();
 	EXPECT_EQ(d.events(), (std::vector<Event>{{"cancel", marked, 0}, {"stop", plain, WdfRequestStopActionPurge}}));
 	if (HasFailure())
