@@ -67,25 +67,77 @@ static const uint8_t ats[] = {KMTEST_AT_IO,         KMTEST_AT_IO,      KMTEST_AT
 			      KMTEST_AT_COMPLETION, KMTEST_AT_TIMER,   KMTEST_AT_WORK};
 
 /* In any callback. Not those after which the driver does not know any more what it has to complete. */
-static const uint16_t calls_anywhere[] = {
-	KMTEST_MARK, KMTEST_MARK, KMTEST_MARK_EX, KMTEST_MARK_EX, KMTEST_UNMARK, KMTEST_UNMARK, KMTEST_IS_CANCELED,
-	KMTEST_COMPLETE, KMTEST_COMPLETE, KMTEST_COMPLETE_WITH, KMTEST_COMPLETE_BOOST, KMTEST_SET_INFORMATION,
-	KMTEST_GET_INFORMATION, KMTEST_STOP_ACK, KMTEST_PARAMETERS, KMTEST_INPUT, KMTEST_OUTPUT, KMTEST_FILL,
-	KMTEST_IN_MEMORY, KMTEST_OUT_MEMORY, KMTEST_FILE, KMTEST_REQUESTOR, KMTEST_REQUEST_CREATE, KMTEST_FORMAT,
-	KMTEST_SET_COMPLETION, KMTEST_SEND, KMTEST_CANCEL_SENT, KMTEST_GET_STATUS, KMTEST_REUSE, KMTEST_TARGET_LOCAL,
-	KMTEST_TARGET_START, KMTEST_TARGET_STATE, KMTEST_QUEUE_START, KMTEST_QUEUE_START, KMTEST_QUEUE_STOP,
-	KMTEST_QUEUE_PURGE, KMTEST_QUEUE_DRAIN, KMTEST_QUEUE_STOP_AND_PURGE, KMTEST_QUEUE_STATE, KMTEST_RETRIEVE_NEXT,
-	KMTEST_RETRIEVE_BY_FILE, KMTEST_FIND, KMTEST_RETRIEVE_FOUND, KMTEST_READY_NOTIFY, KMTEST_TIMER_CREATE,
-	KMTEST_TIMER_START, KMTEST_TIMER_STOP, KMTEST_WORK_CREATE, KMTEST_WORK_ENQUEUE, KMTEST_WAIT_CREATE,
-	KMTEST_WAIT_RELEASE, KMTEST_SPIN_CREATE, KMTEST_OBJECT_CREATE, KMTEST_DEREFERENCE, KMTEST_MEMORY_CREATE,
-	KMTEST_MEMORY_READ, KMTEST_MEMORY_WRITE, KMTEST_MEMORY_SIZE, KMTEST_RAISE, KMTEST_RAISE, KMTEST_LOWER,
-	KMTEST_STALL, KMTEST_SLEEP, KMTEST_SWAP, KMTEST_LIST};
+static const uint16_t calls_anywhere[] = {KMTEST_MARK,
+					  KMTEST_MARK,
+					  KMTEST_MARK_EX,
+					  KMTEST_MARK_EX,
+					  KMTEST_UNMARK,
+					  KMTEST_UNMARK,
+					  KMTEST_IS_CANCELED,
+					  KMTEST_COMPLETE,
+					  KMTEST_COMPLETE,
+					  KMTEST_COMPLETE_WITH,
+					  KMTEST_COMPLETE_BOOST,
+					  KMTEST_SET_INFORMATION,
+					  KMTEST_GET_INFORMATION,
+					  KMTEST_STOP_ACK,
+					  KMTEST_PARAMETERS,
+					  KMTEST_INPUT,
+					  KMTEST_OUTPUT,
+					  KMTEST_FILL,
+					  KMTEST_IN_MEMORY,
+					  KMTEST_OUT_MEMORY,
+					  KMTEST_FILE,
+					  KMTEST_REQUESTOR,
+					  KMTEST_REQUEST_CREATE,
+					  KMTEST_FORMAT,
+					  KMTEST_SET_COMPLETION,
+					  KMTEST_SEND,
+					  KMTEST_CANCEL_SENT,
+					  KMTEST_GET_STATUS,
+					  KMTEST_REUSE,
+					  KMTEST_TARGET_LOCAL,
+					  KMTEST_TARGET_START,
+					  KMTEST_TARGET_STATE,
+					  KMTEST_QUEUE_START,
+					  KMTEST_QUEUE_START,
+					  KMTEST_QUEUE_STOP,
+					  KMTEST_QUEUE_PURGE,
+					  KMTEST_QUEUE_DRAIN,
+					  KMTEST_QUEUE_STOP_AND_PURGE,
+					  KMTEST_QUEUE_STATE,
+					  KMTEST_RETRIEVE_NEXT,
+					  KMTEST_RETRIEVE_BY_FILE,
+					  KMTEST_FIND,
+					  KMTEST_RETRIEVE_FOUND,
+					  KMTEST_READY_NOTIFY,
+					  KMTEST_TIMER_CREATE,
+					  KMTEST_TIMER_START,
+					  KMTEST_TIMER_STOP,
+					  KMTEST_WORK_CREATE,
+					  KMTEST_WORK_ENQUEUE,
+					  KMTEST_WAIT_CREATE,
+					  KMTEST_WAIT_RELEASE,
+					  KMTEST_SPIN_CREATE,
+					  KMTEST_OBJECT_CREATE,
+					  KMTEST_DEREFERENCE,
+					  KMTEST_MEMORY_CREATE,
+					  KMTEST_MEMORY_READ,
+					  KMTEST_MEMORY_WRITE,
+					  KMTEST_MEMORY_SIZE,
+					  KMTEST_RAISE,
+					  KMTEST_RAISE,
+					  KMTEST_LOWER,
+					  KMTEST_STALL,
+					  KMTEST_SLEEP,
+					  KMTEST_SWAP,
+					  KMTEST_LIST};
 /* Only where nobody waits for it: they wait themselves. */
-static const uint16_t calls_at_once[] = {KMTEST_DELETE,	      KMTEST_TARGET_CREATE, KMTEST_TARGET_OPEN,
+static const uint16_t calls_at_once[] = {KMTEST_DELETE,       KMTEST_TARGET_CREATE, KMTEST_TARGET_OPEN,
 					 KMTEST_TARGET_CLOSE, KMTEST_TARGET_STOP,   KMTEST_TARGET_PURGE,
 					 KMTEST_WORK_FLUSH,   KMTEST_WAIT_ACQUIRE,  KMTEST_DO};
-static const int32_t statuses[] = {STATUS_SUCCESS,	     STATUS_SUCCESS,  STATUS_CANCELLED,
-				   STATUS_UNSUCCESSFUL,	     STATUS_PENDING,  STATUS_BUFFER_OVERFLOW,
+static const int32_t statuses[] = {STATUS_SUCCESS,           STATUS_SUCCESS,  STATUS_CANCELLED,
+				   STATUS_UNSUCCESSFUL,      STATUS_PENDING,  STATUS_BUFFER_OVERFLOW,
 				   STATUS_INVALID_PARAMETER, STATUS_WDF_BUSY, STATUS_TIMEOUT};
 
 #define PICK(array) ((array)[below(sizeof(array) / sizeof((array)[0]))])
@@ -267,7 +319,8 @@ static void bad_control(struct job *job)
 
 static void other_ioctl(struct job *job)
 {
-	static const unsigned int commands[] = {KMDF_IOC_CANCEL, KMDF_IOC_LAST_STATUS, KMDF_IOC_LIST, KMDF_IOC_CANCEL_REQUEST};
+	static const unsigned int commands[] = {KMDF_IOC_CANCEL, KMDF_IOC_LAST_STATUS, KMDF_IOC_LIST,
+						KMDF_IOC_CANCEL_REQUEST};
 	static uint64_t buffer[4096];
 	unsigned int command = PICK(commands);
 	union {
@@ -282,15 +335,14 @@ static void other_ioctl(struct job *job)
 	case KMDF_IOC_CANCEL:
 		args.cancel = (struct kmdf_cancel){.size = sizeof(args.cancel), .what = 1 + below(3)};
 		args.cancel.tag = args.cancel.what == KMDF_CANCEL_THREAD ? (uint64_t)job->clients[below(CLIENTS)].tid :
-									  job->first_slot + below(CLIENTS);
+									   job->first_slot + below(CLIENTS);
 		break;
 	case KMDF_IOC_LAST_STATUS:
 		args.size = sizeof(struct kmdf_last_status);
 		break;
 	case KMDF_IOC_LIST:
-		args.list = (struct kmdf_list){.size = sizeof(args.list),
-					       .buffer_size = below(sizeof(buffer)),
-					       .buffer = (uintptr_t)buffer};
+		args.list = (struct kmdf_list){
+			.size = sizeof(args.list), .buffer_size = below(sizeof(buffer)), .buffer = (uintptr_t)buffer};
 		break;
 	default:
 		args.request = (struct kmdf_cancel_request){.size = sizeof(args.request), .id = below(4000)};
@@ -448,7 +500,9 @@ static bool epoch(uint64_t until_calls, uint64_t until_ns)
 	bool moves = false, asleep = false, good = true;
 	int fd;
 
-	if (km_setup(&km, one_in(4) ? "stuck_ms=50 forgotten_ms=50 kill_grace_ms=2" : one_in(3) ? "cancel_on_close=1" : NULL))
+	if (km_setup(&km, one_in(4) ? "stuck_ms=50 forgotten_ms=50 kill_grace_ms=2" :
+			  one_in(3) ? "cancel_on_close=1" :
+				      NULL))
 		return false;
 	fd = make_device(&km);
 	if (fd < 0) {
@@ -505,9 +559,11 @@ static bool epoch(uint64_t until_calls, uint64_t until_ns)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"calls", required_argument, NULL, 'c'}, {"seed", required_argument, NULL, 's'},
-		{"seconds", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'}, {}};
+	static const struct option options[] = {{"calls", required_argument, NULL, 'c'},
+						{"seed", required_argument, NULL, 's'},
+						{"seconds", required_argument, NULL, 't'},
+						{"help", no_argument, NULL, 'h'},
+						{}};
 	uint64_t calls = 20000, seed = time(NULL), seconds = 600, begin = kb_now_ns(), until;
 	uint32_t epochs = 0;
 	bool good = true;
