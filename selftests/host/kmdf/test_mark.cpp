@@ -561,6 +561,8 @@ TEST_F(Kmdf, W_021_cleanup_comes_before_the_client_knows)
 	d.start();
 	call.emplace([&](Call &) { return d.file->read(16); });
 	EXPECT_EQ(d.queue.mark(d.take()), STATUS_SUCCESS);
+	// Not by the client's own thread.
+	until([&] { return !host_kmdf_queue_inside(d.queue.handle); }, "nobody is in the dispatcher");
 	EXPECT_EQ(d.file->cancel().notified, 1u);
 	EXPECT_EQ(call->result(), -SHIM_ECANCELED);
 	EXPECT_EQ(cleaned, 1u);
