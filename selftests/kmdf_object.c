@@ -404,6 +404,34 @@ TEST_F(driver, W_101_cleanup_comes_with_the_last_descriptor)
 	EXPECT_LT(FIRST(FILE_CLEANUP, KM_OWN_DEVICE).seq, FIRST(FILE_CLOSE, KM_OWN_DEVICE).seq);
 }
 
+/* Its file stays open, and is of nothing any more. */
+TEST_F(driver, control_device_is_deleted)
+{
+	struct kmtest_device device = {
+		.name = "kmtest_own",
+		.slot = KM_OWN_DEVICE,
+		.flags = KMTEST_FILES,
+		.count = 1,
+		.queues = {{QUEUE, .type = MANUAL, .flags = KMTEST_DEFAULT_QUEUE}},
+	};
+	struct km_client client = {.kind = KM_READ, .length = 8};
+	struct kmdf_device listed;
+	char byte;
+
+	client.fd = km_device(&self->km, &device);
+	ASSERT_LE(0, client.fd);
+	ASSERT_EQ(0, km_begin(&client));
+	EXPECT_TRUE(km_waits(&client));
+	DO(DELETE, KM_OWN_DEVICE);
+	EXPECT_EQ(KM_ERRNO(ECANCELED), km_end(&client));
+	EXPECT_EQ(-ENOENT, km_open("kmtest_own"));
+	EXPECT_EQ(-1, read(client.fd, &byte, 1));
+	EXPECT_EQ(ENODEV, errno);
+	EXPECT_FALSE(km_find_device(&self->km, "kmtest_own", &listed));
+	close(client.fd);
+	EXPECT_EQ(0, COUNT(FILE_CLOSE, KM_OWN_DEVICE) - COUNT(FILE_CLEANUP, KM_OWN_DEVICE));
+}
+
 TEST_F(driver, W_102_exclusive_device)
 {
 	struct kmtest_device device = {
