@@ -387,10 +387,14 @@ class Impatience {
 			for (;;) {
 				if (ends.empty()) {
 					changed.wait(lock);
-				} else if (*ends.begin() > std::chrono::steady_clock::now()) {
-					changed.wait_until(lock, *ends.begin());
+					continue;
+				}
+				auto first = *ends.begin(); // which may leave while it is waited for
+
+				if (first > std::chrono::steady_clock::now()) {
+					changed.wait_until(lock, first);
 				} else {
-					ends.erase(ends.begin());
+					ends.erase(first);
 					lock.unlock();
 					fake::jump_ms(60000);
 					lock.lock();
