@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Hooks of the test build (make modules HOOKS=1) of both modules: delays at the points where races are decided, coverage
- * (coverage.c), a count of what is allocated, allocations that fail. In the build that users get they are nothing; scripts/check-ko looks.
+ * (coverage.c), a count of what is allocated, allocations that fail. In the build that users get they are nothing;
+ * scripts/check-ko looks.
  */
 #ifndef _SHIM_TEST_H
 #define _SHIM_TEST_H
