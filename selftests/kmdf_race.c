@@ -118,6 +118,7 @@ struct contest {
 	struct kmdf_cancel cancels[BATCH];
 	uint32_t issued, ready, begun, ended, count; /* as in race.c */
 	struct steer steer;
+	uint64_t lead; /* what `other` lingers at least: longer when `own` is too late without any delay of its own */
 	uint32_t won, overlaps;
 	uint64_t other_began[BATCH], other_ended[BATCH];
 };
@@ -133,13 +134,30 @@ static void *other_side(void *arg)
 		await_for(&contest->ready, number, 200000);
 		advance(&contest->begun, number);
 		/* So long that the own side, which begins to linger now, can be the first. */
-		linger(40000 + kb_random() % 20000);
+		linger(__atomic_load_n(&contest->lead, __ATOMIC_RELAXED) + kb_random() % 20000);
 		contest->other_began[which] = __rdtsc();
 		contest->other(contest, which);
 		contest->other_ended[which] = __rdtsc();
 		advance(&contest->ended, number);
 	}
 	return NULL;
+}
+
+enum { LEAST_LEAD = 40000, MOST_LEAD = 1000000 };
+
+static void steer_both(struct contest *contest, bool won)
+{
+	uint64_t lead = contest->lead;
+
+	if (won && lead > LEAST_LEAD)
+		lead -= lead / 16;
+	else if (won)
+		steer_later(&contest->steer);
+	else if (contest->steer.ticks)
+		steer_sooner(&contest->steer);
+	else if (lead < MOST_LEAD)
+		lead += lead / 16;
+	__atomic_store_n(&contest->lead, lead, __ATOMIC_RELAXED);
 }
 
 /* `batch` counts from 0; both sides are done with it on return. */
@@ -162,10 +180,8 @@ static void race_batch(struct contest *contest, uint32_t batch)
 		won = contest->own(contest, which);
 		own_ended[which] = __rdtsc();
 		contest->won += won;
-		if (close && won)
-			steer_later(&contest->steer);
-		else if (close)
-			steer_sooner(&contest->steer);
+		if (close)
+			steer_both(contest, won);
 	}
 	await(&contest->ended, first + BATCH - 1);
 	for (int i = 0; i < BATCH; i++)
@@ -203,6 +219,7 @@ static int look_at(struct km *km, struct kmtest_look *look, uint32_t first)
 				     .other = (other_),                               \
 				     .own = (own_),                                   \
 				     .steer = {20000},                                \
+				     .lead = LEAST_LEAD,                              \
 				     .count = kb_rounds((full) / 8 / BATCH) * BATCH}; \
 	ASSERT_LE(2, sysconf(_SC_NPROCESSORS_ONLN));                                  \
 	ASSERT_EQ(0, pthread_create(&thread, NULL, other_side, &(contest)))
@@ -346,8 +363,7 @@ TEST_F_TIMEOUT(driver, W_052_forward_against_cancel, 600)
 	       (kb_now_ns() - began) / 1e9, before, after, contest.overlaps, seen_again);
 	EXPECT_EQ(0, wrong);
 	EXPECT_EQ(0, seen_again);
-	/* The forward is the shorter way: few are cancelled before. */
-	EXPECT_LT(0, before);
+	EXPECT_GE(before, contest.count / 128);
 	EXPECT_GE(after, contest.count / 128);
 	EXPECT_EQ(STATUS_NO_MORE_ENTRIES, DO(RETRIEVE_NEXT, OTHER_QUEUE));
 }
@@ -361,7 +377,26 @@ static void retrieve_one(struct contest *contest, unsigned int which)
 	do_ops(contest, which, pattern, 1);
 }
 
-/* Of those that wait, the driver takes the first, while a client cancels its own. */
+/* The one that the driver would get: each that was cancelled brings it a place further on. */
+static unsigned int cancelled_so_far;
+
+static bool cancel_the_first(struct contest *contest, unsigned int which)
+{
+	unsigned int first;
+	bool won;
+
+	if (!which)
+		cancelled_so_far = 0;
+	first = which + cancelled_so_far;
+	/* None is left; the delays stay what they are. */
+	if (first >= BATCH)
+		return which & 1;
+	won = cancel_it(contest, first);
+	cancelled_so_far += won;
+	return won;
+}
+
+/* Of those that wait, the driver takes the first, while a client cancels it. */
 TEST_F_TIMEOUT(driver, W_047_retrieve_against_cancel, 600)
 {
 	unsigned int cancelled = 0, retrieved = 0, empty = 0, wrong = 0;
@@ -373,7 +408,7 @@ TEST_F_TIMEOUT(driver, W_047_retrieve_against_cancel, 600)
 
 	USE_MANUAL();
 	ASSERT_EQ(0, start_askers(askers, &self->km, &script));
-	BEGIN_CONTEST(contest, retrieve_one, cancel_it, 25600);
+	BEGIN_CONTEST(contest, retrieve_one, cancel_the_first, 25600);
 	for (uint32_t batch = 0; batch < contest.count / BATCH; batch++) {
 		bool owned[BATCH] = {};
 
@@ -383,6 +418,7 @@ TEST_F_TIMEOUT(driver, W_047_retrieve_against_cancel, 600)
 			while (KMTEST_QUEUED(VALUE(QUEUE_STATE, QUEUE)) != (uint32_t)i + 1)
 				sched_yield();
 		}
+		memset(contest.cancels, 0, sizeof(contest.cancels));
 		race_batch(&contest, batch);
 		for (int i = 0; i < BATCH; i++) {
 			uint64_t slot = contest.ops[i][0].value;
@@ -527,14 +563,42 @@ static int make_lower(struct km *km, const struct kmtest_script *script)
 	return err ?: km_script(km, script);
 }
 
+static uint16_t slots_below[BATCH]; /* of what is sent; 0: it has not come there */
+
 static void complete_below(struct contest *contest, unsigned int which)
 {
+	uint16_t slot = slots_below[which];
 	struct kmtest_op pattern[] = {
-		OP(UNMARK, .slot = LOWER_FIRST + which),
-		OP(COMPLETE, .slot = LOWER_FIRST + which, .only_if = KMTEST_UNLESS_CANCELLED),
+		OP(UNMARK, .slot = slot),
+		OP(COMPLETE, .slot = slot, .only_if = KMTEST_UNLESS_CANCELLED),
 	};
 
-	do_ops(contest, which, pattern, 2);
+	contest->ops[which][0].status = KMTEST_SKIPPED;
+	if (slot)
+		do_ops(contest, which, pattern, 2);
+}
+
+/*
+ * What was sent from `slot` has come to the `next` slot below, or is back already: the timer may be faster than the
+ * delivery is on a machine that stands still.
+ */
+static bool sent_is_below(struct km *km, uint16_t slot, uint16_t next, uint64_t *handle, bool *below)
+{
+	uint64_t until = kb_now_ns() + KM_SOON_MS * 1000000ull;
+	struct kmtest_look look = {.count = 2, .slots = {{.slot = slot}, {.slot = next}}};
+	bool ready = false;
+
+	do {
+		if (km_look(km, &look))
+			return false;
+		/* ORDER: what is back came there before, if it did; the upper slot is looked at first. */
+		*below = look.slots[1].handle != *handle;
+		ready = look.slots[0].counts[KMTEST_AT_COMPLETION] || (*below && look.slots[1].done);
+		if (!ready)
+			sched_yield();
+	} while (!ready && kb_now_ns() < until);
+	*handle = look.slots[1].handle;
+	return ready;
 }
 
 static uint32_t cancelled_there[BATCH];
@@ -570,7 +634,7 @@ static void cancel_against_completion(struct __test_metadata *_metadata, FIXTURE
 		.ops = {AT(IO, MARK_EX), AT(IO, COMPLETE, .only_if = KMTEST_IF_FAILED, CANCELLED),
 			AT(CANCEL, COMPLETE, CANCELLED)},
 	};
-	unsigned int succeeded = 0, cancelled = 0, timed_out = 0, both = 0, neither = 0, wrong = 0;
+	unsigned int succeeded = 0, cancelled = 0, timed_out = 0, both = 0, neither = 0, wrong = 0, delivered = 0;
 	uint64_t began = kb_now_ns(), handles[BATCH] = {};
 	static struct contest contest;
 	struct kmtest_look look;
@@ -581,9 +645,12 @@ static void cancel_against_completion(struct __test_metadata *_metadata, FIXTURE
 	BEGIN_CONTEST(contest, complete_below, cancel_sent, full);
 	for (uint32_t batch = 0; batch < contest.count / BATCH; batch++) {
 		uint64_t until = kb_now_ns() + KM_SOON_MS * 1000000ull;
+		uint32_t late = timed_out;
 		int back;
 
 		for (int i = 0; i < BATCH; i++) {
+			uint16_t next = delivered % BATCH;
+			bool below;
 			uint16_t slot = FIRST_OF + i;
 			struct kmtest_script script = {
 				.slot = slot,
@@ -607,8 +674,11 @@ static void cancel_against_completion(struct __test_metadata *_metadata, FIXTURE
 			ASSERT_EQ(0, km_script(&self->km, &script));
 			ASSERT_EQ(0, km_run(&self->km, 0, ops + !create, 6 - !create));
 			ASSERT_EQ(1, ops[5].value) TH_LOG("send: %#x", ops[5].status);
+			ASSERT_TRUE(sent_is_below(&self->km, slot, LOWER_FIRST + next, &handles[next], &below))
+			TH_LOG("batch %u", batch);
+			slots_below[i] = below ? LOWER_FIRST + next : 0;
+			delivered += below;
 		}
-		ASSERT_TRUE(all_delivered(&self->km, LOWER_FIRST, handles)) TH_LOG("batch %u", batch);
 		race_batch(&contest, batch);
 		do {
 			ASSERT_EQ(0, look_at(&self->km, &look, FIRST_OF));
@@ -631,18 +701,25 @@ static void cancel_against_completion(struct __test_metadata *_metadata, FIXTURE
 			wrong += contest.ops[i][0].status == STATUS_SUCCESS && look.slots[i].status != STATUS_SUCCESS;
 		}
 		ASSERT_EQ(0, neither) TH_LOG("batch %u", batch);
+		/* Timers, cancels and completions are to meet, as fast as the machine may be. */
+		if (timeout_ms && timed_out == late && timeout_ms > 2)
+			timeout_ms -= (timeout_ms + 3) / 4;
+		else if (timeout_ms && timed_out - late > BATCH / 4)
+			timeout_ms *= 2;
 	}
 	pthread_join(thread, NULL);
-	TH_LOG("%u races in %.1f s: %u completed, %u cancelled, %u timed out, %u cancels found it, %u overlaps, both %u, neither %u",
-	       contest.count, (kb_now_ns() - began) / 1e9, succeeded, cancelled, timed_out, contest.won,
-	       contest.overlaps, both, neither);
+	TH_LOG("%u races in %.1f s: %u completed, %u cancelled, %u timed out, %u not delivered, %u cancels found it, %u overlaps, both %u, neither %u",
+	       contest.count, (kb_now_ns() - began) / 1e9, succeeded, cancelled, timed_out, contest.count - delivered,
+	       contest.won, contest.overlaps, both, neither);
 	EXPECT_EQ(0, both);
 	EXPECT_EQ(0, neither);
 	EXPECT_EQ(0, wrong);
-	EXPECT_GE(contest.won, contest.count / 512);
+	EXPECT_GE(contest.won, contest.count / 128);
 	EXPECT_GE(contest.count - contest.won, contest.count / 128);
 	if (timeout_ms) {
-		EXPECT_GE(timed_out, contest.count / 512);
+		EXPECT_GE(timed_out, contest.count / 256);
+	} else {
+		EXPECT_EQ(contest.count, delivered);
 	}
 	if (!delete) {
 		EXPECT_EQ(contest.count, succeeded + cancelled + timed_out);
