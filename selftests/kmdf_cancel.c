@@ -177,16 +177,13 @@ TEST_F(driver, W_007_cancel_between_ex_and_the_unlock)
 TEST_F(driver, W_008_unmark_before_the_callback_says_cancelled)
 {
 	struct km_client cancelled, busy;
-	uint64_t began;
 
 	DELIVERED(&cancelled, R1, AT(IO, MARK_EX), AT(CANCEL, COMPLETE, CANCELLED));
 	REQUEST(&busy, R2, AT(IO, WAIT), AT(IO, COMPLETE));
 	ASSERT_TRUE(SEEN(IO, R2));
 	EXPECT_EQ(1, CANCEL(R1).notified);
 	EXPECT_EQ(KMDF_REQUEST_CANCELLED, km_state(&self->km, R1, NULL));
-	began = kb_now_ns();
 	EXPECT_EQ(STATUS_CANCELLED, DO(UNMARK, R1));
-	EXPECT_LE(kb_now_ns() - began, 1000000000ull);
 	EXPECT_EQ(0, COUNT(CANCEL, R1));
 	DO(OPEN, R2);
 	EXPECT_EQ(STATUS_CANCELLED, km_end(&cancelled));
@@ -199,15 +196,13 @@ TEST_F(driver, W_008_unmark_during_the_callback_does_not_wait)
 {
 	struct km_canceller canceller;
 	struct km_client client;
-	uint64_t began;
 
 	DELIVERED(&client, R, AT(IO, MARK_EX), AT(CANCEL, WAIT), AT(CANCEL, COMPLETE, CANCELLED));
 	ASSERT_EQ(0, km_cancel_begin(&self->km, &canceller, R));
 	ASSERT_TRUE(SEEN(CANCEL, R));
 	EXPECT_EQ(KMDF_REQUEST_CALLED, km_state(&self->km, R, NULL));
-	began = kb_now_ns();
+	/* Would it wait, then for ever: what the callback waits for comes after it. */
 	EXPECT_EQ(STATUS_CANCELLED, DO(UNMARK, R));
-	EXPECT_LE(kb_now_ns() - began, 1000000000ull);
 	EXPECT_FALSE(km_done(&client));
 	DO(OPEN, R);
 	EXPECT_EQ(0, km_cancel_end(&canceller));
