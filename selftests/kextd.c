@@ -419,9 +419,6 @@ TEST_F(kextd, T_130_not_before_the_delay)
 	ASSERT_EQ(0, kb_kpi_retain(&self->kb, kb_tag(&self->kb, A)));
 	released = kb_now_ns();
 	ASSERT_EQ(0, kb_kpi_release(&self->kb, kb_tag(&self->kb, A)));
-	EXPECT_TRUE(kb_quiet(&self->kb, KBTEST_STOP, 3 * DELAY_MS / 2));
-	EXPECT_TRUE(kb_is_loaded(A));
-	self->kb.seen = 0;
 	ASSERT_TRUE(kb_event(&self->kb, KBTEST_STOP, &event, 10000));
 	EXPECT_GE(event.time_ns, released + 3 * DELAY_MS * 1000000ull);
 }

@@ -19,8 +19,8 @@
 
 #define A "kbtest_a"
 #define B "kbtest_b"
-#define SOON_MS 5000 /* what must come comes within this */
-#define NEVER_MS 150 /* what must not come is waited for so long */
+#define SOON_MS 15000 /* what must come comes within this */
+#define NEVER_MS 150  /* what must not come is waited for so long */
 
 FIXTURE(kext)
 {
