@@ -436,19 +436,6 @@ static void scan_now_locked()
 	arm_scan_work_locked(core.scan_due_ns);
 }
 
-// A kext that was to leave goes on waiting, and a full delay from when the system is back.
-void sleep_locked()
-{
-	core.asleep = true;
-	core.scan_armed = core.scan_waiting = false;
-}
-
-void wake_up_locked()
-{
-	core.asleep = false;
-	arm_next_scan_locked(shim_ktime_get_ns());
-}
-
 void daemon_came_locked()
 {
 	if (!core.scan_waiting)
@@ -486,6 +473,24 @@ static Kext *newest_idle_locked(u32 below, u64 now_ns) KEXTBRIDGE_REQUIRES(core.
 		if (idle_locked(*kext, now_ns))
 			newest = kext;
 	return newest;
+}
+
+// A kext that was to leave goes on waiting, and a full delay from when the system is back, however short it slept.
+void sleep_locked()
+{
+	core.asleep = true;
+	core.scan_armed = core.scan_waiting = false;
+}
+
+void wake_up_locked()
+{
+	u64 now = shim_ktime_get_ns();
+
+	core.asleep = false;
+	for (Kext *kext = core.kexts.front(); kext; kext = core.kexts.next(*kext))
+		if (candidate_locked(*kext))
+			kext->not_before_ns = now + autounload_delay_ns();
+	arm_next_scan_locked(now);
 }
 
 void arm_next_scan_locked(u64 now_ns)

@@ -534,25 +534,31 @@ TEST_F(bare, T_145_stop_waits_for_the_thread_that_released)
 	EXPECT_FALSE(kb_is_loaded(THREAD));
 }
 
-/* Suspended for longer than the delay, as far as to the freezer. */
+/* Suspended, as far as to the freezer, until the delay has long passed: how long each time is up to the kernel. */
 TEST_F(kext, T_147_suspend_cancels_the_scan)
 {
 	uint32_t tag = kb_tag(&self->kb, A);
+	uint64_t released, resumed;
 	struct kbtest_event event;
-	uint64_t resumed;
+	unsigned int times = 0;
 
 	ASSERT_EQ(0, keep_freezing_possible(true));
 	ASSERT_EQ(0, put("/sys/power/pm_test", "freezer"));
-	ASSERT_EQ(0, put("/sys/module/suspend/parameters/pm_test_delay", "3"));
-	ASSERT_EQ(0, kb_param_ms("autounload_delay_ms", 2000));
+	ASSERT_EQ(0, put("/sys/module/suspend/parameters/pm_test_delay", "2"));
+	ASSERT_EQ(0, kb_param_ms("autounload_delay_ms", 3000));
+	released = kb_now_ns();
 	ASSERT_EQ(0, retain_release(&self->kb, tag));
-	ASSERT_EQ(0, put("/sys/power/state", "freeze"));
-	resumed = kb_now_ns();
+	do {
+		ASSERT_EQ(0, put("/sys/power/state", "freeze"));
+		resumed = kb_now_ns();
+		times++;
+	} while (resumed - released < 3500 * MS);
+	TH_LOG("suspended %u times in %.1f s", times, (resumed - released) / 1e9);
 	EXPECT_EQ(0, kb_retain(self->kb.control, tag)) TH_LOG("it has left, or is leaving");
 	ASSERT_EQ(0, kb_release(self->kb.control, tag));
 	SERVE_UNLOAD(A);
 	ASSERT_TRUE(kb_event(&self->kb, KBTEST_STOP, &event, SOON_MS));
-	EXPECT_GE(event.time_ns - resumed, 2000 * MS);
+	EXPECT_GE(event.time_ns - resumed, 3000 * MS);
 	EXPECT_EQ(0, put("/sys/power/pm_test", "none"));
 	EXPECT_EQ(0, keep_freezing_possible(false));
 }
@@ -566,14 +572,15 @@ TEST_F(kext, T_147_what_was_to_leave_leaves_after_a_suspend)
 	ASSERT_EQ(0, keep_freezing_possible(true));
 	ASSERT_EQ(0, put("/sys/power/pm_test", "freezer"));
 	ASSERT_EQ(0, put("/sys/module/suspend/parameters/pm_test_delay", "1"));
-	ASSERT_EQ(0, kb_param_ms("autounload_delay_ms", 700));
+	ASSERT_EQ(0, kb_param_ms("autounload_delay_ms", 3000));
 	ASSERT_EQ(0, retain_release(&self->kb, kb_tag(&self->kb, A)));
+	/* What is left of the first delay is surely less than a full one. */
+	kb_sleep_ms(DELAY_MS);
 	began = kb_now_ns();
 	ASSERT_EQ(0, put("/sys/power/state", "freeze"));
 	SERVE_UNLOAD(A);
 	ASSERT_TRUE(kb_event(&self->kb, KBTEST_STOP, &event, SOON_MS));
-	/* A second of sleep is in it; who asked for it hears of its end when it is scheduled again, as late as that may be. */
-	EXPECT_GE(event.time_ns - began, (1000 + 700) * MS);
+	EXPECT_GE(event.time_ns - began, 3000 * MS);
 	EXPECT_EQ(0, put("/sys/power/pm_test", "none"));
 	EXPECT_EQ(0, keep_freezing_possible(false));
 }

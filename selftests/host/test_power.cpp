@@ -195,6 +195,30 @@ TEST_F(Oskext, T_147_suspend)
 	fake::settle();
 }
 
+// Also when the delay is not over yet.
+TEST_F(Oskext, T_147_short_suspend)
+{
+	Daemon daemon;
+	Service service(daemon);
+	Kext kext;
+
+	kextbridge_params.autounload_delay_ms = 1000;
+	ASSERT_EQ(kext.insmod(), 0);
+	kext.retain();
+	kext.release();
+	fake::advance_ms(500);
+	kextbridge_sleep_c(true);
+	fake::advance_ms(10);
+	kextbridge_sleep_c(false);
+	fake::advance_ms(999);
+	fake::settle();
+	EXPECT_EQ(kext.stops, 0);
+	fake::advance_ms(1);
+	while (kext.is_loaded())
+		std::this_thread::yield();
+	fake::settle();
+}
+
 TEST_F(Oskext, T_068_stop_without_unload)
 {
 	Kext kext;
