@@ -17,7 +17,7 @@
 #include "compat.h"
 #include "test.h"
 
-#define ROOM BIT(18) /* more than there is text */
+#define ROOM BIT(20) /* more than there is text */
 
 static u8 reached[ROOM]; /* by distance from the start of the text: 1 where a call has returned to */
 static atomic_t points;
