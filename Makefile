@@ -14,7 +14,7 @@ llvm = $(shell sed -n 's/^CONFIG_CLANG_VERSION=\([1-9][0-9]*\)[0-9]\{4\}$$/LLVM=
 kbuild = $(MAKE) --no-print-directory -C "$(KDIR)" M="$(CURDIR)/.build/$(build)" KEXTBRIDGE_DIR="$(CURDIR)" \
 	PAHOLE="$(CURDIR)/scripts/pahole-nocxx" $(llvm) HOOKS="$(HOOKS)"
 
-.PHONY: help all deps test-deps modules drivers userspace run test deep soak mutants host vm conformance bench lint clean install
+.PHONY: help all deps test-deps modules modules-if-new drivers userspace run test deep soak mutants host vm conformance bench lint clean install
 
 help:
 	@echo 'make run            install what is missing, build, boot a stock kernel, tell the story (KERNEL=6.1 for another)'
@@ -46,7 +46,16 @@ modules:
 	@mkdir -p .build/$(build) && cp -rsfn $(CURDIR)/Kbuild $(CURDIR)/module $(CURDIR)/shim .build/$(build)/
 	+@$(kbuild) modules
 
-drivers: modules
+# For who asks often: Kbuild takes seconds to say that nothing is new.
+made_from = Kbuild Makefile module shim scripts/Makefile.cxx scripts/pahole-nocxx "$(KDIR)/include/config/auto.conf"
+modules-if-new:
+	+@made=.build/$(build)/.made; \
+	if [ ! -e .build/$(build)/kmdf.ko ] || [ ! -e $$made ] || [ -n "$$(find $(made_from) -newer $$made -print -quit)" ]; then \
+		mkdir -p .build/$(build) && touch $$made.begun && \
+		$(MAKE) --no-print-directory modules && mv $$made.begun $$made; \
+	fi
+
+drivers: modules-if-new
 	@$(MAKE) --no-print-directory -C selftests/drivers/sample KEXTBRIDGE="$(CURDIR)" KDIR="$(KDIR)" \
 		OUT="$(CURDIR)/.build/$(release)/drivers/sample"
 	@$(MAKE) --no-print-directory -C selftests/drivers/sample_user KEXTBRIDGE="$(CURDIR)" KDIR="$(KDIR)" \

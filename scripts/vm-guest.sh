@@ -41,7 +41,7 @@ kextbridge() {
 	local ko=$here/../.build/$release/kextbridge.ko program
 	if [ ! -e "$ko" ] || [ ! -e "$here/../userspace/build/kextctl" ]; then
 		kb_note "building kextbridge for $release"
-		make --no-print-directory -s -C "$here/.." modules userspace KERNEL="$kernel" >&2
+		make --no-print-directory -s -C "$here/.." modules-if-new userspace KERNEL="$kernel" >&2
 	fi
 	mkdir -p "$root/usr/lib/modules/$release/extra"
 	cp "$ko" "$root/usr/lib/modules/$release/extra/kextbridge.ko"
