@@ -242,8 +242,11 @@ TEST_F_TIMEOUT(driver, W_107_unload_among_clients_that_die, 120)
 		pid_t pids[4];
 
 		for (int i = 0; i < 4; i++) {
-			struct kmtest_script script = {.slot = 30 + i,
-						       .ops = {AT(IO, MARK_EX), AT(CANCEL, COMPLETE, CANCELLED)}};
+			struct kmtest_script script = {
+				.slot = 30 + i,
+				/* Whom the kill comes before, completes it. */
+				.ops = {AT(IO, MARK_EX), AT(IO, COMPLETE, CANCELLED, .only_if = KMTEST_IF_CANCELLED),
+					AT(CANCEL, COMPLETE, CANCELLED)}};
 
 			pids[i] = km_fork("kmtest", &script);
 			ASSERT_LT(0, pids[i]);
