@@ -142,6 +142,8 @@ static void come_back(Sending &sending) KEXTBRIDGE_EXCLUDES(core.lock)
 		if (sending.timed_out && sending.status == STATUS_CANCELLED)
 			sending.status = STATUS_IO_TIMEOUT;
 		request.result = sending.status;
+		// As an IRP brings it up: a driver that completes with the status alone passes it on.
+		request.information = sending.information;
 		completion_params(sending, &params);
 		target = static_cast<Ref<Target> &&>(sending.target);
 		lower = static_cast<Ref<Request> &&>(sending.lower);

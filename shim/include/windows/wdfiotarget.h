@@ -165,8 +165,9 @@ NTSTATUS WdfIoTargetSendIoctlSynchronously(WDFIOTARGET IoTarget, WDFREQUEST Requ
 
 /*
  * Says what Request is when it is sent to IoTarget. The memory objects are referenced until it has come back and is
- * reused, formatted anew or deleted. STATUS_INVALID_DEVICE_REQUEST: it is sent at the time; STATUS_INTEGER_OVERFLOW,
- * STATUS_INVALID_BUFFER_SIZE: an offset outside the memory; STATUS_REQUEST_NOT_ACCEPTED; STATUS_INSUFFICIENT_RESOURCES.
+ * reused, formatted anew or deleted. STATUS_INVALID_DEVICE_REQUEST: it is sent at the time;
+ * STATUS_INVALID_BUFFER_SIZE: an offset outside the memory; STATUS_INVALID_PARAMETER: a handle of something else;
+ * STATUS_INSUFFICIENT_RESOURCES.
  * At most DISPATCH_LEVEL.
  */
 NTSTATUS WdfIoTargetFormatRequestForRead(WDFIOTARGET IoTarget, WDFREQUEST Request, WDFMEMORY OutputBuffer,
