@@ -51,7 +51,14 @@
 #define KMDF_DECLSPEC_code_seg(x)
 #define KMDF_DECLSPEC_uuid(x)
 
+#ifdef __clang__ /* has it with -fms-extensions */
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wbuiltin-macro-redefined"
+#endif
 #define __pragma(x)
+#ifdef __clang__
+#pragma clang diagnostic pop
+#endif
 #define __fallthrough __attribute__((__fallthrough__))
 #define _Fallthrough_ __fallthrough
 #define __cdecl
