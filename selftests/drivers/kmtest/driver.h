@@ -32,16 +32,17 @@ typedef enum _KM_KIND {
 typedef struct _KM_SLOT {
 	ULONG Number;
 	KM_KIND Kind;
-	WDFOBJECT Handle; /* may be stale: tests ask for that, too */
-	LONG Alive;
+	/* Volatile is what KMTEST_LOOK may look at while it changes. */
+	WDFOBJECT volatile Handle; /* may be stale: tests ask for that, too */
+	volatile LONG Alive;
 	LONG Sent;
 	ULONG Flags;
 	ULONG First, Count; /* of a queue's script */
 	LONG Next;
 	KEVENT Gate;
-	LONG Counts[KMTEST_ATS];
-	LONG Done;
-	NTSTATUS LastStatus;
+	volatile LONG Counts[KMTEST_ATS];
+	volatile LONG Done;
+	volatile NTSTATUS LastStatus;
 	LONG Flag;                   /* KMTEST_SWAP */
 	LONG Listed;                 /* KMTEST_LIST */
 	PVOID Extra;                 /* the context that KMTEST_CONTEXT_ADD has made */
