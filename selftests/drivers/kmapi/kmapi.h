@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+#ifndef _KMAPI_DRIVER_H
+#define _KMAPI_DRIVER_H
+
+#include <ntddk.h>
+#include <wdf.h>
+#include <ntstrsafe.h>
+
+#include "../../lib/kmapi.h"
+
+#define CHECK(condition) Check(Result, (condition) != 0, __LINE__)
+#define EQUAL(wanted, got) CHECK((wanted) == (got))
+
+typedef struct kmapi_result *PRESULT;
+
+FORCEINLINE VOID Check(PRESULT Result, BOOLEAN Good, ULONG Line)
+{
+	Result->checks++;
+	if (!Good && Result->failed++ < ARRAYSIZE(Result->lines))
+		Result->lines[Result->failed - 1] = Line;
+}
+
+extern WDFDEVICE ApiDevice, ApiLower;
+
+VOID ApiPrint(PRESULT Result);
+VOID ApiPrintWide(PRESULT Result);
+VOID ApiCollection(PRESULT Result);
+VOID ApiMemory(PRESULT Result);
+VOID ApiObject(PRESULT Result);
+VOID ApiKernel(PRESULT Result);
+VOID ApiLock(PRESULT Result);
+VOID ApiBadDevice(PRESULT Result);
+VOID ApiBadQueue(PRESULT Result);
+VOID ApiSynchronous(PRESULT Result);
+VOID ApiFormat(PRESULT Result);
+VOID ApiRefused(PRESULT Result, WDFREQUEST Request);
+VOID ApiRequest(PRESULT Result, WDFREQUEST Request);
+
+#endif

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* KMDF: what a driver can call by itself (drivers/kmapi), and what it makes of a client's own addresses. */
+#include "kselftest_harness.h"
+
+#include "lib/km_fixture.h"
+#include "lib/kmapi.h"
+
+FIXTURE(api)
+{
+	struct km km;
+};
+
+FIXTURE_SETUP(api)
+{
+	self->km = (struct km){.ctl = -1, .fd = -1, .control = -1};
+	ASSERT_EQ(0, km_unload("kmtest", 0));
+	ASSERT_EQ(0, km_load_kmdf(NULL));
+	ASSERT_EQ(0, km_rules(self->km.rules));
+	ASSERT_EQ(0, kb_insmod("kmapi"));
+	self->km.fd = km_open("kmapi");
+	ASSERT_LE(0, self->km.fd);
+}
+
+FIXTURE_TEARDOWN(api)
+{
+	close(self->km.fd);
+	EXPECT_EQ(0, km_unload("kmapi", KM_SOON_MS));
+	EXPECT_EQ(0, km_broken_any(&self->km));
+}
+
+#define API(name, part)                                                                                               \
+	TEST_F(api, name)                                                                                             \
+	{                                                                                                             \
+		struct kmapi_result result = {};                                                                      \
+                                                                                                                      \
+		ASSERT_EQ(STATUS_SUCCESS, km_control(self->km.fd, KMAPI_##part, NULL, 0, &result, sizeof(result)));   \
+		TH_LOG("%u checks", result.checks);                                                                   \
+		EXPECT_LT(0, result.checks);                                                                          \
+		EXPECT_EQ(0, result.failed)                                                                           \
+		TH_LOG("lines %u %u %u %u %u %u of drivers/kmapi", result.lines[0], result.lines[1], result.lines[2], \
+		       result.lines[3], result.lines[4], result.lines[5]);                                            \
+		BROKEN_IN_##part;                                                                                     \
+	}
+
+/* The rules that it breaks on purpose, and how often. */
+#define BROKEN_IN_PRINT
+#define BROKEN_IN_PRINT_WIDE
+#define BROKEN_IN_COLLECTION EXPECT_EQ(2, km_broken_any(&self->km))
+#define BROKEN_IN_MEMORY
+#define BROKEN_IN_OBJECT EXPECT_EQ(1, km_broken_any(&self->km))
+#define BROKEN_IN_KERNEL
+#define BROKEN_IN_LOCK
+#define BROKEN_IN_REFUSED
+#define BROKEN_IN_BAD_DEVICE
+#define BROKEN_IN_BAD_QUEUE
+#define BROKEN_IN_SYNCHRONOUS
+#define BROKEN_IN_FORMAT EXPECT_EQ(1, BROKEN(InvalidHandle))
+#define BROKEN_IN_REQUEST
+
+API(print, PRINT)
+API(print_wide, PRINT_WIDE)
+API(W_091_collections, COLLECTION)
+API(W_037_memory, MEMORY)
+API(W_094_objects_and_contexts, OBJECT)
+API(kernel_services, KERNEL)
+API(W_099_locks, LOCK)
+API(what_is_refused, REFUSED)
+API(devices_that_cannot_be, BAD_DEVICE)
+API(queues_that_cannot_be, BAD_QUEUE)
+API(W_077_sent_and_waited_for, SYNCHRONOUS)
+API(W_078_formats, FORMAT)
+API(W_036_what_a_request_says_of_itself, REQUEST)
+
+TEST_F(api, W_034_method_neither_in_the_callers_context)
+{
+	char out[8] = "########";
+
+	EXPECT_EQ(STATUS_SUCCESS, km_control(self->km.fd, KMAPI_NEITHER, "abcd", 4, out, 8));
+	EXPECT_EQ(0, memcmp(out + 4, "abcd", 4));
+	EXPECT_EQ(STATUS_BUFFER_TOO_SMALL, km_control(self->km.fd, KMAPI_NEITHER, "abcd", 4, out, 7));
+	EXPECT_EQ(STATUS_UNSUCCESSFUL, km_control(self->km.fd, KMAPI_NEITHER, "abcde", 5, out, 8));
+}
+
+TEST_F(api, unknown_control)
+{
+	struct kmapi_result result;
+
+	EXPECT_EQ(STATUS_INVALID_DEVICE_REQUEST,
+		  km_control(self->km.fd, KMAPI_LAST + 0x100, NULL, 0, &result, sizeof(result)));
+}
+
+TEST_HARNESS_MAIN
