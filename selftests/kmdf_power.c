@@ -3,6 +3,7 @@
 #include "kselftest_harness.h"
 
 #include "lib/km_fixture.h"
+#include "lib/power.h"
 
 #define CANCELLED .status = STATUS_CANCELLED
 #define KEEP .value = 0
@@ -159,6 +160,34 @@ TEST_F(driver, W_072_marked_request_cannot_be_given_back)
 	EXPECT_EQ(0, km_power_end(&suspend));
 	EXPECT_LE(1, km_broken_any(&self->km));
 	ASSERT_EQ(0, km_power("kmtest", "resume"));
+}
+
+/* The system's own suspend, as far as to the freezer: the clients that wait are frozen, and none of them is woken. */
+TEST_F(driver, W_071_suspend_of_the_system)
+{
+	struct km_client kept, waiting;
+
+	DELIVERED(&kept, R1, AT(IO, MARK_EX), AT(STOP, STOP_ACK, KEEP), AT(CANCEL, COMPLETE, CANCELLED));
+	ASSERT_EQ(0, keep_freezing_possible(true));
+	ASSERT_EQ(0, put("/sys/power/pm_test", "freezer"));
+	ASSERT_EQ(0, put("/sys/module/suspend/parameters/pm_test_delay", "1"));
+	for (int times = 1; times <= 2; times++) {
+		ASSERT_EQ(0, put("/sys/power/state", "freeze"));
+		EXPECT_EQ(times, COUNT(STOP, R1));
+		EXPECT_EQ(STOP_SUSPEND | STOP_CANCELABLE, FIRST(STOP, R1).value);
+		EXPECT_TRUE(SEEN(RESUME, R1));
+		EXPECT_EQ(1 + times, COUNT(D0_ENTRY, KMTEST_DEVICE));
+		EXPECT_EQ(times, COUNT(D0_EXIT, KMTEST_DEVICE));
+	}
+	EXPECT_EQ(2, COUNT(RESUME, R1));
+	EXPECT_FALSE(km_done(&kept));
+	/* It is as it was before. */
+	REQUEST(&waiting, R2, AT(IO, COMPLETE));
+	EXPECT_EQ(STATUS_SUCCESS, km_end(&waiting));
+	EXPECT_EQ(1, CANCEL(R1).notified);
+	EXPECT_EQ(STATUS_CANCELLED, km_end(&kept));
+	EXPECT_EQ(0, put("/sys/power/pm_test", "none"));
+	EXPECT_EQ(0, keep_freezing_possible(false));
 }
 
 FIXTURE(impatient)
