@@ -256,6 +256,7 @@ TEST_F(KmdfRaces, W_052_forward_against_cancel)
 	Crowd d;
 	Queue parking(WdfIoQueueDispatchManual, false);
 	Random random(seed_);
+	Balance balance;
 	u32 flagged = 0;
 	u32 finished = 0;
 	u32 wait_first = 0;
@@ -281,9 +282,10 @@ TEST_F(KmdfRaces, W_052_forward_against_cancel)
 
 	for (u32 i = 0; host::one_more(i, count, flagged >= 100 && finished >= 100); i += kBatch) {
 		u32 jitter = 1u << random.below(11);
+		u32 before = finished;
 
-		wait_first = random.below(jitter);
-		wait_second = random.below(jitter);
+		wait_first = balance.first(random, jitter);
+		wait_second = balance.second(random, jitter);
 		d.submit(false);
 		contestants.run();
 		for (u32 k = 0; k < kBatch; k++) {
@@ -292,6 +294,7 @@ TEST_F(KmdfRaces, W_052_forward_against_cancel)
 			flagged += cancels[k].flagged;
 			finished += cancels[k].finished;
 		}
+		balance.first_won(finished - before > kBatch / 2);
 		if (parking.queued() || parking.owned() || d.queue.owned())
 			fake::bug("something is left in a queue");
 	}
@@ -475,6 +478,7 @@ void race_of_sent_ones(u64 seed, u32 count, bool timeouts)
 	u32 wait_second = 0;
 	u32 asked = 0;
 	u32 late = 0;
+	Balance balance;
 	WDFREQUEST lowers[kBatch];
 	bool marked[kBatch];
 
@@ -507,9 +511,10 @@ void race_of_sent_ones(u64 seed, u32 count, bool timeouts)
 
 	for (u32 i = 0; host::one_more(i, count, asked >= 50); i += kBatch) {
 		u32 jitter = 1u << random.below(12);
+		u32 before = asked;
 
-		wait_first = random.below(jitter);
-		wait_second = random.below(jitter);
+		wait_first = balance.first(random, jitter);
+		wait_second = balance.second(random, jitter);
 		for (u32 k = 0; k < kBatch; k++) {
 			WDFREQUEST request = d.make();
 			WDF_REQUEST_SEND_OPTIONS options;
@@ -536,6 +541,7 @@ void race_of_sent_ones(u64 seed, u32 count, bool timeouts)
 			until([&] { return d.back[k] != 0; }, "it comes back");
 			WdfObjectDereference(lowers[k]);
 		}
+		balance.first_won(asked - before < kBatch / 4);
 		fake::settle();
 		for (u32 k = 0; k < kBatch; k++)
 			if (d.back[k] != 1)
