@@ -328,7 +328,7 @@ TEST_F(dying, W_030_killed_while_its_request_is_marked)
 	int took = km_kill(pid);
 
 	EXPECT_LE(0, took);
-	EXPECT_GT(GONE_MS, took);
+	EXPECT_GT(KM_GONE_MS, took);
 	EXPECT_TRUE(SEEN(CANCEL, R));
 	EXPECT_EQ(1, COUNT(CANCEL, R));
 }
@@ -346,7 +346,7 @@ TEST_F(dying, W_106_killed_while_the_driver_has_its_request)
 	int took = km_kill(pid);
 
 	EXPECT_LE(0, took);
-	EXPECT_GT(GONE_MS, took);
+	EXPECT_GT(KM_GONE_MS, took);
 	/* It is still there, and the driver's. */
 	EXPECT_EQ(1, KMTEST_OWNED(VALUE(QUEUE_STATE, QUEUE)));
 	while (!VALUE(IS_CANCELED, R))
@@ -377,7 +377,7 @@ TEST_F(dying, W_105_killed_with_a_hundred_in_the_queue)
 	int took = km_kill(pid);
 
 	EXPECT_LE(0, took);
-	EXPECT_GT(GONE_MS, took);
+	EXPECT_GT(KM_GONE_MS, took);
 	EXPECT_TRUE(SEEN(CANCEL, FIRST_OF_MANY));
 	while (KMTEST_QUEUED(VALUE(QUEUE_STATE, QUEUE)) + KMTEST_OWNED(VALUE(QUEUE_STATE, QUEUE)))
 		sched_yield();

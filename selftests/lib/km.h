@@ -74,7 +74,7 @@ enum { IRQL_PASSIVE = 0, IRQL_DISPATCH = 2 };
 #define KM_STUCK 0x2f000000 /* it has not returned in time */
 
 #define KM_SOON_MS 15000 /* what must come comes within this */
-#define GONE_MS 5000     /* a killed client has left by then, whatever its driver does */
+#define KM_GONE_MS 5000  /* a killed client has left by then, whatever its driver does */
 #define KM_NEVER_MS 120  /* what must not come is waited for so long */
 
 /* ---- everything at once: what a fixture holds ------------------------------------------------------------------ */
