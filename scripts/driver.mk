@@ -14,7 +14,7 @@
 #   CPPFLAGS                                 for C and C++, such as -DNAME=value
 #   OUT                                      where to build (default .build/<kernel release> beside the Makefile)
 #   EXTRA_SYMVERS                            Module.symvers of other modules that the driver links to
-# Targets: modules (default), clean.
+# Targets: modules (default), clean, files: what the kernel's build is given, in OUT, as a folder of a larger one.
 
 # The sources may be in a read-only folder; values may have trailing blanks.
 override DRIVER := $(strip $(DRIVER))
@@ -32,7 +32,7 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 override driver-src := $(patsubst %/,%,$(dir $(abspath $(firstword $(MAKEFILE_LIST)))))
 
 .DEFAULT_GOAL := modules
-.PHONY: modules clean
+.PHONY: modules files clean
 
 ifeq ($(DRIVER),)
 $(error DRIVER is not set: the module's name, without .ko)
@@ -182,13 +182,15 @@ $(foreach s,$(driver-cxx),#include "$(call driver-source,$(s))"$(driver-newline)
 endef
 
 
-modules:
+modules: files
+	@$(MAKE) --no-print-directory -C "$(KDIR)" M="$(OUT)" PAHOLE="$(KEXTBRIDGE)/scripts/pahole-nocxx" $(driver-llvm) \
+		KBUILD_EXTRA_SYMBOLS="$(driver-symvers) $(EXTRA_SYMVERS)" modules
+
+files:
 	@test -n "$(driver-symvers)" || { echo "no Module.symvers of kextbridge for $(driver-release): run" \
 		"make -C $(KEXTBRIDGE) modules KDIR=$(KDIR)" >&2; exit 1; }
 	@mkdir -p "$(OUT)/glue" $(foreach s,$(driver-c),"$(OUT)/$(dir $(call driver-object,$(s)))") || { echo "cannot build in $(OUT): set OUT= to a folder that can be written" >&2; exit 1; }
 	@$(MAKE) --no-print-directory -f $(abspath $(firstword $(MAKEFILE_LIST))) driver-files OUT="$(OUT)"
-	@$(MAKE) --no-print-directory -C "$(KDIR)" M="$(OUT)" PAHOLE="$(KEXTBRIDGE)/scripts/pahole-nocxx" $(driver-llvm) \
-		KBUILD_EXTRA_SYMBOLS="$(driver-symvers) $(EXTRA_SYMVERS)" modules
 
 .PHONY: driver-files
 driver-files:
