@@ -378,4 +378,79 @@ TEST_F(driver, W_078_queue_that_is_not_power_managed)
 	EXPECT_EQ(0, km_power("kmtest", "resume"));
 }
 
+/* ---- drivers that do not want to (drivers/kmbad/fails.c): they break a rule if they are called out of order */
+
+FIXTURE(unwilling)
+{
+	struct km km;
+};
+
+FIXTURE_SETUP(unwilling)
+{
+	self->km = (struct km){.ctl = -1, .fd = -1, .control = -1};
+	ASSERT_EQ(0, km_unload("kmtest", 0));
+	ASSERT_EQ(0, km_load_kmdf(NULL));
+	ASSERT_EQ(0, km_rules(self->km.rules));
+	self->km.control = km_open("control");
+	ASSERT_LE(0, self->km.control);
+}
+
+FIXTURE_TEARDOWN(unwilling)
+{
+	close(self->km.control);
+	EXPECT_EQ(0, km_broken_any(&self->km));
+}
+
+static const struct {
+	const char *name;
+	int err; /* what insmod says: that of the driver's status */
+} unwilling_drivers[] = {
+	{"kmbad_entry", EOPNOTSUPP}, {"kmbad_add", ENOMEM},     {"kmbad_prepare", EIO},
+	{"kmbad_start", EBUSY},      {"kmbad_started", EACCES}, {"kmbad_init", EINVAL},
+};
+
+TEST_F(unwilling, driver_that_fails_is_not_loaded)
+{
+	for (unsigned int i = 0; i < sizeof(unwilling_drivers) / sizeof(unwilling_drivers[0]); i++) {
+		const char *name = unwilling_drivers[i].name;
+		struct kmdf_device device;
+
+		EXPECT_EQ(unwilling_drivers[i].err, kb_insmod(name)) TH_LOG("%s", name);
+		EXPECT_FALSE(kb_is_loaded(name)) TH_LOG("%s", name);
+		EXPECT_FALSE(km_find_device(&self->km, "kmbad_fails", &device)) TH_LOG("%s", name);
+		EXPECT_GT(0, km_open("kmbad_fails")) TH_LOG("%s", name);
+		EXPECT_EQ(0, km_broken_any(&self->km)) TH_LOG("%s", name);
+	}
+}
+
+/* Its hardware is not there: that is no error. */
+TEST_F(unwilling, driver_without_a_device)
+{
+	struct kmdf_device device;
+
+	EXPECT_EQ(0, kb_insmod("kmbad_nothing"));
+	EXPECT_FALSE(km_find_device(&self->km, "kmbad_fails", &device));
+	EXPECT_EQ(0, km_unload("kmbad_nothing", KM_SOON_MS));
+}
+
+TEST_F(unwilling, device_that_does_not_resume_is_removed)
+{
+	struct kmdf_device device;
+	int fd;
+
+	ASSERT_EQ(0, kb_insmod("kmbad_resume"));
+	fd = km_open("kmbad_fails");
+	EXPECT_LE(0, fd);
+	EXPECT_EQ(0, km_power("kmbad_fails", "suspend"));
+	EXPECT_EQ(0, km_broken_any(&self->km));
+	EXPECT_EQ(0, km_power("kmbad_fails", "resume"));
+	ASSERT_TRUE(km_find_device(&self->km, "kmbad_fails", &device));
+	EXPECT_GT(0, km_open("kmbad_fails"));
+	/* It does not come back. */
+	EXPECT_EQ(0, km_power("kmbad_fails", "resume"));
+	EXPECT_GT(0, km_open("kmbad_fails"));
+	close(fd);
+	EXPECT_EQ(0, km_unload("kmbad_resume", KM_SOON_MS));
+}
+
 TEST_HARNESS_MAIN

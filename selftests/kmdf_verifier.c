@@ -270,6 +270,8 @@ TEST_F(unborn, W_042_no_driver_object)
 	EXPECT_NE(0, kb_insmod("kmbad_none"));
 	EXPECT_FALSE(kb_is_loaded("kmbad_none"));
 	EXPECT_EQ(1, BROKEN(DriverCreate));
+	/* Its DriverEntry has succeeded: it was unloaded. */
+	EXPECT_EQ(1, BROKEN(NullParameter));
 }
 
 /* Switched off, nothing is counted. */

@@ -86,7 +86,11 @@ NTSTATUS Device::power_up(bool first)
 	const WDF_PNPPOWER_EVENT_CALLBACKS &pnp_calls = init.pnp;
 	WDFDEVICE self = handle_of(*this);
 	NTSTATUS status = STATUS_SUCCESS;
+	{
+		SpinGuard guard(core.lock);
 
+		prepared = true;
+	}
 	if (first && pnp_calls.EvtDevicePrepareHardware)
 		status = pnp_calls.EvtDevicePrepareHardware(self, nullptr, nullptr);
 	if (NT_SUCCESS(status) && pnp_calls.EvtDeviceD0Entry)
@@ -100,13 +104,17 @@ NTSTATUS Device::power_up(bool first)
 		SpinGuard guard(core.lock);
 
 		pnp = Pnp::Started;
+		managed = true;
 	}
 	each_queue([](Queue &queue) { queue.power_managed ? queue.power_start() : queue.dispatch(Enter::Event); });
 	if (first && pnp_calls.EvtDeviceSelfManagedIoInit)
-		return pnp_calls.EvtDeviceSelfManagedIoInit(self);
-	if (!first && pnp_calls.EvtDeviceSelfManagedIoRestart)
-		return pnp_calls.EvtDeviceSelfManagedIoRestart(self);
-	return STATUS_SUCCESS;
+		status = pnp_calls.EvtDeviceSelfManagedIoInit(self);
+	else if (!first && pnp_calls.EvtDeviceSelfManagedIoRestart)
+		status = pnp_calls.EvtDeviceSelfManagedIoRestart(self);
+	SpinGuard guard(core.lock);
+
+	running = NT_SUCCESS(status);
+	return status;
 }
 
 void Device::power_down(WDF_POWER_DEVICE_STATE to)
@@ -261,11 +269,15 @@ void Device::resume()
 void Device::retire()
 {
 	Pnp before;
+	bool was_prepared, was_managed, was_running;
 	::device *old = node;
 	{
 		SpinGuard guard(core.lock);
 
 		before = pnp;
+		was_prepared = prepared;
+		was_managed = managed;
+		was_running = running;
 		if (pnp == Pnp::Removing || pnp == Pnp::Removed)
 			return;
 		pnp = Pnp::Removing;
@@ -273,20 +285,18 @@ void Device::retire()
 	if (old)
 		shim_kmdf_node_destroy(minor, old);
 	node = nullptr;
-	if (before == Pnp::Started && init.pnp.EvtDeviceSelfManagedIoSuspend)
+	if (before == Pnp::Started && was_running && init.pnp.EvtDeviceSelfManagedIoSuspend)
 		init.pnp.EvtDeviceSelfManagedIoSuspend(handle_of(*this));
 	each_queue([](Queue &queue) { queue.begin_purge(); });
 	stop_queues(WdfRequestStopActionPurge);
 	if (before == Pnp::Started)
 		power_down(WdfPowerDeviceD3Final);
-	if (before != Pnp::Adding || !init.control) {
-		if (init.pnp.EvtDeviceSelfManagedIoFlush)
-			init.pnp.EvtDeviceSelfManagedIoFlush(handle_of(*this));
-		if (init.pnp.EvtDeviceReleaseHardware)
-			init.pnp.EvtDeviceReleaseHardware(handle_of(*this), nullptr);
-		if (init.pnp.EvtDeviceSelfManagedIoCleanup)
-			init.pnp.EvtDeviceSelfManagedIoCleanup(handle_of(*this));
-	}
+	if (was_managed && init.pnp.EvtDeviceSelfManagedIoFlush)
+		init.pnp.EvtDeviceSelfManagedIoFlush(handle_of(*this));
+	if (was_prepared && init.pnp.EvtDeviceReleaseHardware)
+		init.pnp.EvtDeviceReleaseHardware(handle_of(*this), nullptr);
+	if (was_managed && init.pnp.EvtDeviceSelfManagedIoCleanup)
+		init.pnp.EvtDeviceSelfManagedIoCleanup(handle_of(*this));
 	report_left();
 	SpinGuard guard(core.lock);
 

@@ -63,6 +63,11 @@ class Device final : public Object {
 	ListNode driver_node KEXTBRIDGE_GUARDED_BY(core_lock());
 
 	Pnp pnp KEXTBRIDGE_GUARDED_BY(core_lock()) = Pnp::Adding;
+	// EvtDevicePrepareHardware's turn has come; EvtDeviceSelfManagedIoInit's; and what it has begun goes on. Whose turn has
+	// not come is not told of the end, either.
+	bool prepared KEXTBRIDGE_GUARDED_BY(core_lock()) = false;
+	bool managed KEXTBRIDGE_GUARDED_BY(core_lock()) = false;
+	bool running KEXTBRIDGE_GUARDED_BY(core_lock()) = false;
 	Queue *default_queue KEXTBRIDGE_GUARDED_BY(core_lock()) = nullptr;
 	Queue *by_type[16] KEXTBRIDGE_GUARDED_BY(core_lock()) = {}; // by WDF_REQUEST_TYPE
 	u32 opens KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;

@@ -68,7 +68,8 @@ static int add_device(Driver &driver)
 	return device->start();
 }
 
-static void end_driver(DriverState *state) KEXTBRIDGE_EXCLUDES(core.lock)
+// entered: its DriverEntry has succeeded; only then it is told that it is unloaded.
+static void end_driver(DriverState *state, bool entered) KEXTBRIDGE_EXCLUDES(core.lock)
 {
 	Ref<Driver> driver = Ref<Driver>::retain(state->driver);
 
@@ -90,7 +91,7 @@ static void end_driver(DriverState *state) KEXTBRIDGE_EXCLUDES(core.lock)
 
 			device->driver_node.unlink();
 		}
-		if (driver->config.EvtDriverUnload)
+		if (entered && driver->config.EvtDriverUnload)
 			driver->config.EvtDriverUnload(static_cast<WDFDRIVER>(driver->handle()));
 		driver->remove();
 		core.gone.wait_hrtimeout([&] { return driver->objects() == 0; },
@@ -102,7 +103,7 @@ static void end_driver(DriverState *state) KEXTBRIDGE_EXCLUDES(core.lock)
 		SpinGuard guard(core.lock);
 
 		driver->node.unlink();
-	} else if (state->object.DriverUnload) {
+	} else if (entered && state->object.DriverUnload) {
 		state->object.DriverUnload(&state->object);
 	}
 	shim_kfree(state);
@@ -139,7 +140,7 @@ static int start_driver(Glue *glue, u32 instances)
 			err = add_device(*state->driver);
 	}
 	if (err)
-		end_driver(state);
+		end_driver(state, NT_SUCCESS(status));
 	return err;
 }
 
@@ -178,7 +179,7 @@ extern "C" int kmdf_driver_init(struct kmdf_driver_glue *glue, unsigned int inst
 
 extern "C" void kmdf_driver_exit(struct kmdf_driver_glue *glue)
 {
-	end_driver(static_cast<DriverState *>(glue->state));
+	end_driver(static_cast<DriverState *>(glue->state), true);
 }
 
 // shim/power.c, which kextbridge.ko has too, calls these.
