@@ -233,6 +233,44 @@ TEST_F(on_close, W_100_close_cancels_what_the_driver_has)
 	EXPECT_EQ(-ECANCELED, result(self->aio, KM_SOON_MS));
 }
 
+/* Each process that closes its descriptor cancels what it has asked for, and nothing of the others'. */
+TEST_F(on_close, W_100_close_of_one_process_cancels_its_own)
+{
+	struct km_client ours, theirs;
+	int ready[2], status;
+	char byte;
+	pid_t pid;
+
+	USE_QUEUE(.type = PARALLEL);
+	DELIVERED(&ours, R1, AT(IO, MARK_EX), AT(CANCEL, COMPLETE, .status = STATUS_CANCELLED));
+	ASSERT_EQ(0, pipe2(ready, O_CLOEXEC));
+	pid = fork();
+	if (!pid) {
+		theirs = (struct km_client){
+			.fd = self->km.fd,
+			.kind = KM_CONTROL,
+			.code = KMTEST_REQUEST,
+			.script = {.slot = R2,
+				   .ops = {AT(IO, MARK_EX), AT(CANCEL, COMPLETE, .status = STATUS_CANCELLED)}}};
+		if (km_begin(&theirs) || read(ready[0], &byte, 1) != 1)
+			_exit(1);
+		/* Its thread keeps the file open, and waits for the request. */
+		close(self->km.fd);
+		_exit(km_end(&theirs) != STATUS_CANCELLED);
+	}
+	ASSERT_TRUE(SEEN(IO | KMTEST_END, R2));
+	ASSERT_EQ(1, write(ready[1], "", 1));
+	EXPECT_TRUE(SEEN(CANCEL, R2));
+	ASSERT_TRUE(km_reap(pid, &status, KM_SOON_MS));
+	EXPECT_EQ(0, status);
+	EXPECT_EQ(0, COUNT(CANCEL, R1));
+	EXPECT_FALSE(km_done(&ours));
+	CANCEL(R1);
+	EXPECT_EQ(STATUS_CANCELLED, km_end(&ours));
+	close(ready[0]);
+	close(ready[1]);
+}
+
 /* ---- clients that die: a child, which says when it has asked ---------------------------------------------------- */
 
 enum how { BY_AIO, BY_URING };

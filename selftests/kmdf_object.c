@@ -405,6 +405,93 @@ TEST_F(driver, W_101_cleanup_comes_with_the_last_descriptor)
 	EXPECT_LT(FIRST(FILE_CLEANUP, KM_OWN_DEVICE).seq, FIRST(FILE_CLOSE, KM_OWN_DEVICE).seq);
 }
 
+/* EvtDeviceFileCreate says no: there is no file. */
+TEST_F(driver, open_that_is_refused)
+{
+	struct kmtest_device device = {
+		.name = "kmtest_own",
+		.slot = KM_OWN_DEVICE,
+		.flags = KMTEST_FILES | KMTEST_REFUSES,
+		.count = 1,
+		.queues = {{QUEUE, .type = MANUAL, .flags = KMTEST_DEFAULT_QUEUE}},
+	};
+
+	EXPECT_EQ(-EIO, km_device(&self->km, &device));
+	EXPECT_EQ(-EIO, km_open("kmtest_own"));
+	EXPECT_EQ(2, COUNT(FILE_CREATE, KM_OWN_DEVICE));
+	EXPECT_TRUE(NEVER(FILE_CLEANUP, KM_OWN_DEVICE));
+	EXPECT_EQ(0, COUNT(FILE_CLOSE, KM_OWN_DEVICE));
+}
+
+/* EvtDeviceFileCreate puts the request into a queue: open() returns when it is completed, and can be killed before. */
+TEST_F(driver, open_that_waits_in_a_queue)
+{
+	struct kmtest_device device = {
+		.name = "kmtest_own",
+		.slot = KM_OWN_DEVICE,
+		.flags = KMTEST_FILES | KMTEST_DEFERS,
+		.count = 1,
+		.queues = {{QUEUE, .type = MANUAL, .flags = KMTEST_DEFAULT_QUEUE}},
+	};
+	int status;
+	pid_t pid;
+
+	QUEUE_SCRIPT(QUEUE, R, 1, AT(IO, NOTE));
+	pid = fork();
+	if (!pid)
+		_exit(km_device(&self->km, &device) < 0);
+	ASSERT_TRUE(km_queued(&self->km, 1));
+	EXPECT_EQ(R, VALUE(RETRIEVE_NEXT, QUEUE));
+	EXPECT_EQ(STATUS_SUCCESS, DO(COMPLETE, R));
+	ASSERT_TRUE(km_reap(pid, &status, KM_SOON_MS));
+	EXPECT_EQ(0, status);
+	EXPECT_TRUE(SEEN(FILE_CLOSE, KM_OWN_DEVICE));
+	pid = fork();
+	if (!pid)
+		_exit(km_open("kmtest_own") < 0);
+	ASSERT_TRUE(km_queued(&self->km, 1));
+	EXPECT_LE(0, km_kill(pid));
+	EXPECT_TRUE(km_queued(&self->km, 0));
+}
+
+/* The callbacks about files are synchronized, too. */
+static void files_in_scope(struct __test_metadata *_metadata, FIXTURE_DATA(driver) * self, int level)
+{
+	struct kmtest_device device = {
+		.name = "kmtest_own",
+		.slot = KM_OWN_DEVICE,
+		.flags = KMTEST_FILES,
+		.level = level,
+		.scope = SCOPE_DEVICE,
+		.count = 1,
+		.queues = {{QUEUE, .type = PARALLEL, .handlers = KMTEST_HANDLE_CONTROL, .flags = KMTEST_DEFAULT_QUEUE}},
+	};
+	struct kmtest_event close_end;
+	struct km_client client;
+	int other;
+
+	ASSERT_EQ(0, km_use(&self->km, &device));
+	other = km_open("kmtest_own");
+	ASSERT_LE(0, other);
+	REQUEST(&client, R, AT(IO, STALL, .value = 200000), AT(IO, COMPLETE));
+	ASSERT_TRUE(SEEN(IO, R));
+	close(other);
+	EXPECT_EQ(STATUS_SUCCESS, km_end(&client));
+	close_end = FIRST(FILE_CLOSE | KMTEST_END, KM_OWN_DEVICE);
+	EXPECT_GT(FIRST(FILE_CLEANUP, KM_OWN_DEVICE).seq, FIRST(IO | KMTEST_END, R).seq);
+	EXPECT_GT(close_end.seq, FIRST(FILE_CLEANUP | KMTEST_END, KM_OWN_DEVICE).seq);
+}
+
+TEST_F(driver, W_022_device_scope_spans_files)
+{
+	files_in_scope(_metadata, self, LEVEL_PASSIVE);
+}
+
+TEST_F(driver, W_022_device_scope_spans_files_at_dispatch)
+{
+	files_in_scope(_metadata, self, LEVEL_DISPATCH);
+}
+
 /* Its file stays open, and is of nothing any more. */
 TEST_F(driver, control_device_is_deleted)
 {

@@ -350,6 +350,19 @@ TEST_F(driver, W_054_requeue_of_what_was_cancelled)
 	EXPECT_EQ(STATUS_NO_MORE_ENTRIES, DO(RETRIEVE_NEXT, QUEUE));
 }
 
+/* Back into a queue that is being purged, of which the driver is not told: it ends at once. */
+TEST_F(driver, W_054_requeue_while_it_is_purged)
+{
+	struct km_client client;
+
+	USE_MANUAL();
+	WAITING(&client, R, 1);
+	EXPECT_EQ(R, VALUE(RETRIEVE_NEXT, QUEUE));
+	DO(QUEUE_PURGE, QUEUE, .flags = KMTEST_NO_CALLBACK);
+	EXPECT_EQ(STATUS_SUCCESS, DO(REQUEUE, R));
+	EXPECT_EQ(STATUS_CANCELLED, km_end(&client));
+}
+
 TEST_F(driver, W_055_found_request_that_was_cancelled)
 {
 	struct km_client first, second;
@@ -374,6 +387,50 @@ TEST_F(driver, W_055_found_request_that_was_cancelled)
 }
 
 /* One that the driver had, and has put back: EvtIoCanceledOnQueue is called for it. */
+/* By the file that they came through, and by what is asked. */
+TEST_F(driver, W_055_found_by_file_and_kind)
+{
+	struct km_client control, read, theirs;
+	int other = -1;
+
+	USE_MANUAL();
+	other = km_open("kmtest_own");
+	ASSERT_LE(0, other);
+	WAITING(&control, R1, 1);
+	ASSERT_EQ(0, km_read(&self->km, &read, 8));
+	ASSERT_TRUE(km_queued(&self->km, 2));
+	theirs = (struct km_client){.fd = other, .kind = KM_CONTROL, .script = {.slot = R3}, .code = KMTEST_REQUEST};
+	ASSERT_EQ(0, km_begin(&theirs));
+	ASSERT_TRUE(km_queued(&self->km, 3));
+	/* The first is looked at for its file, and goes back to its place. */
+	EXPECT_EQ(R1, VALUE(RETRIEVE_NEXT, QUEUE));
+	EXPECT_NE(0, VALUE(FILE, R1, .other = FILE_OF));
+	EXPECT_EQ(STATUS_SUCCESS, DO(REQUEUE, R1));
+
+	EXPECT_EQ(STATUS_NO_MORE_ENTRIES, DO(FIND, QUEUE, .flags = KMTEST_FIND_OTHER));
+	EXPECT_EQ(STATUS_SUCCESS, DO(FIND, QUEUE, .flags = KMTEST_FIND_READ, .value = R2));
+	EXPECT_EQ(STATUS_NO_MORE_ENTRIES, DO(FIND, QUEUE, .flags = KMTEST_FIND_READ, .other = R2));
+	EXPECT_EQ(STATUS_SUCCESS, DO(FIND, QUEUE, .flags = KMTEST_FIND_CONTROL, .other = R2, .value = R3));
+	EXPECT_EQ(STATUS_NO_MORE_ENTRIES, DO(FIND, QUEUE, .flags = KMTEST_FIND_CONTROL, .other = R3));
+	EXPECT_EQ(STATUS_NO_MORE_ENTRIES,
+		  DO(FIND, QUEUE, .flags = KMTEST_FIND_CONTROL | KMTEST_FIND_OF(FILE_OF), .other = R2));
+	EXPECT_EQ(STATUS_SUCCESS, DO(FIND, QUEUE, .flags = KMTEST_FIND_OF(FILE_OF), .value = R4));
+	EXPECT_EQ(STATUS_SUCCESS, DO(FIND, QUEUE, .flags = KMTEST_FIND_OF(FILE_OF), .other = R4, .value = R5));
+	EXPECT_EQ(STATUS_NO_MORE_ENTRIES, DO(FIND, QUEUE, .flags = KMTEST_FIND_OF(FILE_OF), .other = R5));
+	/* The read, found twice. */
+	DO(DEREFERENCE, R2);
+	DO(DEREFERENCE, R5);
+	DO(DEREFERENCE, R4);
+	EXPECT_EQ(R3, VALUE(RETRIEVE_FOUND, QUEUE, .other = R3));
+	DO(DEREFERENCE, R3);
+	DO(COMPLETE, R3);
+	EXPECT_EQ(STATUS_SUCCESS, km_end(&theirs));
+	DO(QUEUE_PURGE, QUEUE, .flags = KMTEST_NO_CALLBACK);
+	EXPECT_EQ(STATUS_CANCELLED, km_end(&control));
+	EXPECT_EQ(KM_ERRNO(ECANCELED), km_end(&read));
+	close(other);
+}
+
 TEST_F(driver, W_064_zero_length)
 {
 	struct km_client client;

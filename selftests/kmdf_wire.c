@@ -190,6 +190,23 @@ TEST_F(driver, W_034_direct_methods_are_copied)
 	EXPECT_EQ(sizeof(struct kmtest_script), FIRST_OP(INPUT, R).value);
 }
 
+/* METHOD_IN_DIRECT: the second buffer is one more input. */
+TEST_F(driver, W_034_in_direct_brings_both_buffers)
+{
+	uint8_t bytes[16] = {11, 12, 13, 14};
+	struct kmdf_device_control args = {
+		.size = sizeof(args), .code = KMTEST_REQUEST | 1, .out = (uintptr_t)bytes, .out_length = sizeof(bytes)};
+
+	QUEUE_SCRIPT(KMTEST_DEFAULT, R, 1, AT(IO, OUTPUT, .value = 1), AT(IO, OUT_MEMORY, .other = R2),
+		     AT(IO, MEMORY_READ, .slot = R2, .value = 3ull << 32 | 1), AT(IO, COMPLETE));
+	EXPECT_EQ(0, control(self->km.fd, &args));
+	EXPECT_EQ(STATUS_SUCCESS, args.status);
+	EXPECT_EQ(sizeof(bytes), FIRST_OP(OUTPUT, R).value);
+	EXPECT_EQ(14, FIRST_OP(MEMORY_READ, R2).value);
+	args.out = 8;
+	EXPECT_EQ(EFAULT, control(self->km.fd, &args));
+}
+
 TEST_F(driver, W_106_nonblocking_read)
 {
 	int fd = open("/dev/kmdf/kmtest", O_RDWR | O_NONBLOCK | O_CLOEXEC);
@@ -356,6 +373,29 @@ TEST_F(driver, W_002_cancel_by_id)
 	EXPECT_EQ(STATUS_CANCELLED, km_end(&client));
 	EXPECT_EQ(-1, ioctl(self->km.control, KMDF_IOC_CANCEL_REQUEST, &cancel));
 	EXPECT_EQ(ENOENT, errno);
+}
+
+/* In the second queue of its device; cancelled without having been presented. */
+TEST_F(driver, W_002_cancel_by_id_in_a_queue)
+{
+	struct kmdf_cancel_request cancel = {.size = sizeof(cancel)};
+	struct kmdf_request request = {};
+	struct km_client first, second;
+
+	USE_MANUAL();
+	WAITING(&first, R1, 1);
+	WAITING(&second, R2, 2);
+	ASSERT_EQ(KMDF_REQUEST_QUEUED, km_state(&self->km, R2, &request));
+	cancel.id = request.id;
+	EXPECT_EQ(0, ioctl(self->km.control, KMDF_IOC_CANCEL_REQUEST, &cancel));
+	EXPECT_EQ(KMDF_REQUEST_QUEUED, cancel.state);
+	EXPECT_EQ(STATUS_CANCELLED, km_end(&second));
+	EXPECT_FALSE(km_done(&first));
+	cancel.size = 4;
+	EXPECT_EQ(-1, ioctl(self->km.control, KMDF_IOC_CANCEL_REQUEST, &cancel));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(1, CANCEL(R1).finished);
+	EXPECT_EQ(STATUS_CANCELLED, km_end(&first));
 }
 
 /* Another user's request. */

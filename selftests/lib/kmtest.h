@@ -127,7 +127,7 @@ enum {
 	KMTEST_QUEUE_STATE,      /* status: the bits; value out: KMTEST_QUEUED(), KMTEST_OWNED() */
 	KMTEST_RETRIEVE_NEXT,    /* value out: its slot */
 	KMTEST_RETRIEVE_BY_FILE, /* of the file in slot `other` */
-	KMTEST_FIND,             /* after the one in `other`, if not 0; into slot `value` */
+	KMTEST_FIND,             /* after the one in `other`, if not 0; into slot `value`; flags: KMTEST_FIND_* */
 	KMTEST_RETRIEVE_FOUND,   /* the one in `other` */
 	KMTEST_READY_NOTIFY,     /* value: 0 ends it, else what the callback gets */
 
@@ -196,6 +196,11 @@ enum {
 #define KMTEST_FORMAT_WRITE 2u
 #define KMTEST_FORMAT_IOCTL 3u    /* KMTEST_REQUEST */
 #define KMTEST_FORMAT_INTERNAL 4u /* the same, as an internal device control */
+
+#define KMTEST_FIND_READ 0x1u                       /* of that kind */
+#define KMTEST_FIND_CONTROL 0x2u                    /* with code KMTEST_REQUEST */
+#define KMTEST_FIND_OTHER 0x4u                      /* with another code */
+#define KMTEST_FIND_OF(slot) ((km_u32)(slot) << 16) /* of the file in that slot */
 
 /* op.only_if: skipped, unless the op that was done before it, spin locks and gates not counted... */
 #define KMTEST_IF_SUCCESS 1 /* had NT_SUCCESS */
@@ -326,7 +331,9 @@ struct kmtest_queue {
 #define KMTEST_DEVICE_QUEUES 8
 
 #define KMTEST_EXCLUSIVE 0x1u
-#define KMTEST_FILES 0x2u /* has EvtDeviceFileCreate, EvtFileCleanup, EvtFileClose */
+#define KMTEST_FILES 0x2u   /* has EvtDeviceFileCreate, EvtFileCleanup, EvtFileClose */
+#define KMTEST_REFUSES 0x4u /* and the first completes with STATUS_UNSUCCESSFUL */
+#define KMTEST_DEFERS 0x8u  /* or puts the request into the default queue, which is manual */
 
 struct kmtest_device {
 	char name[KMTEST_NAME_SIZE];

@@ -37,8 +37,14 @@ VOID KmName(PUNICODE_STRING String, PWCHAR Buffer, PCSTR Prefix, PCSTR Name)
 
 _Use_decl_annotations_ static VOID FileCreate(WDFDEVICE Device, WDFREQUEST Request, WDFFILEOBJECT FileObject)
 {
-	KmCallback(KmSlotOf(Device), KMTEST_AT_FILE_CREATE, STATUS_SUCCESS, (ULONG_PTR)FileObject);
-	WdfRequestComplete(Request, STATUS_SUCCESS);
+	PKM_SLOT slot = KmSlotOf(Device);
+
+	KmCallback(slot, KMTEST_AT_FILE_CREATE, STATUS_SUCCESS, (ULONG_PTR)FileObject);
+	if (slot->Files & KMTEST_REFUSES)
+		WdfRequestComplete(Request, STATUS_UNSUCCESSFUL);
+	else if (!(slot->Files & KMTEST_DEFERS) ||
+		 !NT_SUCCESS(WdfRequestForwardToIoQueue(Request, WdfDeviceGetDefaultQueue(Device))))
+		WdfRequestComplete(Request, STATUS_SUCCESS);
 }
 
 _Use_decl_annotations_ static VOID FileCleanup(WDFFILEOBJECT FileObject)
@@ -221,6 +227,7 @@ static NTSTATUS CreateDevice(PWDFDEVICE_INIT *Init, PKM_SLOT Slot, PCSTR Name, c
 	if (!NT_SUCCESS(status))
 		return status;
 	KmBind(Slot, device, KmKindDevice);
+	Slot->Files = Config ? Config->flags : 0;
 	RtlCopyMemory(Slot->Name, Name, strlen(Name) + 1);
 	KmName(&name, buffer, "\\DosDevices\\", Name);
 	return WdfDeviceCreateSymbolicLink(device, &name);

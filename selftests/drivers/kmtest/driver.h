@@ -37,6 +37,7 @@ typedef struct _KM_SLOT {
 	volatile LONG Alive;
 	LONG Sent;
 	ULONG Flags;
+	ULONG Files;        /* of a device: KMTEST_REFUSES, KMTEST_DEFERS */
 	ULONG First, Count; /* of a queue's script */
 	LONG Next;
 	KEVENT Gate;

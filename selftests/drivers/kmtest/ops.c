@@ -202,12 +202,19 @@ static NTSTATUS Retrieve(WDFQUEUE Queue, PKM_SLOT Other, struct kmtest_op *Op)
 }
 
 /* What is found is still the queue's: all that is kept is its handle. */
-static NTSTATUS Find(WDFQUEUE Queue, PKM_SLOT After, PKM_SLOT Into)
+static NTSTATUS Find(WDFQUEUE Queue, PKM_SLOT After, PKM_SLOT Into, ULONG Flags)
 {
+	PKM_SLOT file = KmSlot(Flags >> 16);
+	WDF_REQUEST_PARAMETERS wanted;
 	WDFREQUEST request;
 	NTSTATUS status;
 
-	status = WdfIoQueueFindRequest(Queue, After ? (WDFREQUEST)After->Handle : NULL, NULL, NULL, &request);
+	WDF_REQUEST_PARAMETERS_INIT(&wanted);
+	wanted.Type = Flags & KMTEST_FIND_READ ? WdfRequestTypeRead : WdfRequestTypeDeviceControl;
+	wanted.Parameters.DeviceIoControl.IoControlCode = KMTEST_REQUEST + (Flags & KMTEST_FIND_OTHER ? 4 : 0);
+	status = WdfIoQueueFindRequest(Queue, After ? (WDFREQUEST)After->Handle : NULL,
+				       file ? (WDFFILEOBJECT)file->Handle : NULL, Flags & 0xffff ? &wanted : NULL,
+				       &request);
 	if (NT_SUCCESS(status) && Into) {
 		Into->Kind = KmKindClient;
 		Into->Handle = request;
@@ -259,7 +266,7 @@ static BOOLEAN DoQueue(PKM_SLOT Slot, PKM_SLOT Other, struct kmtest_op *Op)
 		Op->status = Retrieve(queue, Other, Op);
 		break;
 	case KMTEST_FIND:
-		Op->status = Find(queue, Other, KmSlot((ULONG)Op->value));
+		Op->status = Find(queue, Other, KmSlot((ULONG)Op->value), Op->flags);
 		break;
 	case KMTEST_READY_NOTIFY:
 		Op->status = WdfIoQueueReadyNotify(queue, Op->value ? KmEvtReady : NULL, context);
