@@ -328,4 +328,26 @@ TEST_F_TIMEOUT(faults, W_108_each_allocation_fails_once, 900)
 	}
 }
 
+/* ---- the system goes down */
+
+TEST(control_device_is_told_of_the_shutdown)
+{
+	struct km km = {.ctl = -1, .fd = -1, .control = -1};
+	int hook;
+
+	ASSERT_EQ(0, km_unload("kmtest", 0));
+	ASSERT_EQ(0, km_load_kmdf(NULL));
+	ASSERT_EQ(0, km_rules(km.rules));
+	ASSERT_EQ(0, kb_insmod("kmapi"));
+	ASSERT_EQ(1, km_broken(&km, "DriverCreate"));
+	hook = open("/sys/module/kmdf/parameters/shutdown", O_WRONLY | O_CLOEXEC);
+	ASSERT_LE(0, hook);
+	EXPECT_EQ(1, write(hook, "1", 1));
+	close(hook);
+	/* Its one device that asked to be told; it breaks that rule. */
+	EXPECT_EQ(1, km_broken(&km, "NullParameter"));
+	EXPECT_EQ(0, km_unload("kmapi", KM_SOON_MS));
+	EXPECT_EQ(0, km_broken_any(&km));
+}
+
 TEST_HARNESS_MAIN

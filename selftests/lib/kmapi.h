@@ -22,14 +22,19 @@
 #define KMAPI_FORMAT KMAPI_CODE(10)
 #define KMAPI_REQUEST KMAPI_CODE(11) /* what a driver can ask about the client's own */
 #define KMAPI_LOCK KMAPI_CODE(12)
-#define KMAPI_LAST KMAPI_LOCK
+#define KMAPI_PRINT_CUT KMAPI_CODE(13)
+#define KMAPI_HANDLE KMAPI_CODE(14) /* handles of nothing and of something else */
+#define KMAPI_LEVEL KMAPI_CODE(15)  /* what must not be called above PASSIVE_LEVEL */
+#define KMAPI_ENTRY KMAPI_CODE(16)  /* what DriverEntry was told */
+#define KMAPI_LAST KMAPI_ENTRY
 
 /* In: four bytes, out: eight; METHOD_NEITHER. The last four are those that came in. */
-#define KMAPI_NEITHER (KMAPI_CODE(13) | 3u)
+#define KMAPI_NEITHER (KMAPI_CODE(20) | 3u)
 
 struct kmapi_result {
 	unsigned int checks;
 	unsigned int failed;
+	unsigned int broken;   /* how often a rule was broken on purpose */
 	unsigned int lines[6]; /* of the first that failed */
 };
 

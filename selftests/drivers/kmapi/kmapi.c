@@ -121,6 +121,18 @@ _Use_decl_annotations_ static VOID DeviceControl(WDFQUEUE Queue, WDFREQUEST Requ
 	case KMAPI_PRINT_WIDE:
 		ApiPrintWide(result);
 		break;
+	case KMAPI_PRINT_CUT:
+		ApiPrintCut(result);
+		break;
+	case KMAPI_HANDLE:
+		ApiHandle(result, Request);
+		break;
+	case KMAPI_LEVEL:
+		ApiLevel(result);
+		break;
+	case KMAPI_ENTRY:
+		ApiOfEntry(result);
+		break;
 	case KMAPI_COLLECTION:
 		ApiCollection(result);
 		break;
@@ -229,6 +241,13 @@ _Use_decl_annotations_ static VOID LowerInternalControl(WDFQUEUE Queue, WDFREQUE
 
 /* ---- devices */
 
+/* The test of it sees that a rule was broken. */
+static VOID Shutdown(WDFDEVICE Device)
+{
+	if (Device == ApiLower)
+		WdfObjectDereference(NULL);
+}
+
 static NTSTATUS CreateLower(void)
 {
 	PWDFDEVICE_INIT init = WdfControlDeviceInitAllocate(WdfGetDriver(), &Sddl);
@@ -237,6 +256,7 @@ static NTSTATUS CreateLower(void)
 
 	if (!init)
 		return STATUS_INSUFFICIENT_RESOURCES;
+	WdfControlDeviceInitSetShutdownNotification(init, Shutdown, WdfDeviceShutdown);
 	WdfDeviceInitSetIoType(init, WdfDeviceIoBuffered);
 	WdfDeviceInitSetDeviceType(init, FILE_DEVICE_UNKNOWN);
 	status = WdfDeviceInitAssignName(init, &LowerName);
@@ -281,12 +301,28 @@ _Use_decl_annotations_ static NTSTATUS DeviceAdd(WDFDRIVER Driver, PWDFDEVICE_IN
 	return status;
 }
 
+ENTRY ApiEntry;
+
 _Use_decl_annotations_ NTSTATUS DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
 {
+	WDF_OBJECT_ATTRIBUTES attributes;
 	WDF_DRIVER_CONFIG config;
 	NTSTATUS status;
 
+	ApiEntry.Object = DriverObject;
+	WDF_OBJECT_ATTRIBUTES_INIT(&attributes);
 	WDF_DRIVER_CONFIG_INIT(&config, DeviceAdd);
-	status = WdfDriverCreate(DriverObject, RegistryPath, WDF_NO_OBJECT_ATTRIBUTES, &config, WDF_NO_HANDLE);
+	ApiEntry.NoConfig = WdfDriverCreate(DriverObject, RegistryPath, &attributes, NULL, WDF_NO_HANDLE);
+	config.Size--;
+	ApiEntry.BadSize = WdfDriverCreate(DriverObject, RegistryPath, &attributes, &config, WDF_NO_HANDLE);
+	config.Size++;
+	attributes.Size--;
+	ApiEntry.BadAttributes = WdfDriverCreate(DriverObject, RegistryPath, &attributes, &config, WDF_NO_HANDLE);
+	attributes.Size++;
+	attributes.ExecutionLevel = WdfExecutionLevelDispatch;
+	attributes.SynchronizationScope = WdfSynchronizationScopeNone;
+	status = WdfDriverCreate(DriverObject, RegistryPath, &attributes, &config, &ApiEntry.Driver);
+	/* There is one. */
+	ApiEntry.Again = WdfDriverCreate(DriverObject, RegistryPath, &attributes, &config, WDF_NO_HANDLE);
 	return NT_SUCCESS(status) ? CreateLower() : status;
 }

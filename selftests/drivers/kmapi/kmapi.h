@@ -10,6 +10,8 @@
 
 #define CHECK(condition) Check(Result, (condition) != 0, __LINE__)
 #define EQUAL(wanted, got) CHECK((wanted) == (got))
+/* The verifier tells of it, once. */
+#define BROKEN(call) (Result->broken++, (call))
 
 typedef struct kmapi_result *PRESULT;
 
@@ -22,8 +24,17 @@ FORCEINLINE VOID Check(PRESULT Result, BOOLEAN Good, ULONG Line)
 
 extern WDFDEVICE ApiDevice, ApiLower;
 
+/* What the calls in DriverEntry have returned that are none. */
+typedef struct _ENTRY {
+	PDRIVER_OBJECT Object;
+	WDFDRIVER Driver;
+	NTSTATUS NoConfig, BadSize, BadAttributes, Again;
+} ENTRY;
+extern ENTRY ApiEntry;
+
 VOID ApiPrint(PRESULT Result);
 VOID ApiPrintWide(PRESULT Result);
+VOID ApiPrintCut(PRESULT Result);
 VOID ApiCollection(PRESULT Result);
 VOID ApiMemory(PRESULT Result);
 VOID ApiObject(PRESULT Result);
@@ -33,6 +44,9 @@ VOID ApiBadDevice(PRESULT Result);
 VOID ApiBadQueue(PRESULT Result);
 VOID ApiSynchronous(PRESULT Result);
 VOID ApiFormat(PRESULT Result);
+VOID ApiHandle(PRESULT Result, WDFREQUEST Request);
+VOID ApiLevel(PRESULT Result);
+VOID ApiOfEntry(PRESULT Result);
 VOID ApiRefused(PRESULT Result, WDFREQUEST Request);
 VOID ApiRequest(PRESULT Result, WDFREQUEST Request);
 

@@ -50,6 +50,9 @@ VOID ApiPrint(PRESULT Result)
 	EQUAL(STATUS_BUFFER_OVERFLOW, RtlStringCbPrintfA(text, 4, "%9d", 1));
 	EQUAL(STATUS_BUFFER_OVERFLOW, RtlStringCbPrintfA(text, 4, "%-9d|", 1));
 	EQUAL(STATUS_INVALID_PARAMETER, RtlStringCbPrintfA(text, 0, "x"));
+	EQUAL(STATUS_INVALID_PARAMETER, RtlStringCbPrintfA(text, (size_t)NTSTRSAFE_MAX_CCH + 1, "x"));
+	EQUAL(STATUS_INVALID_PARAMETER, RtlStringCbPrintfA(NULL, 4, "x"));
+	EQUAL(STATUS_INVALID_PARAMETER, RtlStringCbPrintfA(text, 4, NULL));
 	DbgPrint("kmapi: %s has %d words\n", "this line", 5);
 	DbgPrintEx(DPFLTR_IHVDRIVER_ID, DPFLTR_INFO_LEVEL, "kmapi: and %wZ\n\n", &counted);
 }
@@ -100,6 +103,10 @@ VOID ApiPrintWide(PRESULT Result)
 	EQUAL(STATUS_BUFFER_OVERFLOW, RtlStringCbPrintfW(text, 8, L"%9d", 1));
 	EQUAL(STATUS_BUFFER_OVERFLOW, RtlStringCbPrintfW(text, 8, L"%-9d|", 1));
 	EQUAL(STATUS_INVALID_PARAMETER, RtlStringCbPrintfW(text, 1, L"x"));
+	EQUAL(STATUS_INVALID_PARAMETER,
+	      RtlStringCbPrintfW(text, ((size_t)NTSTRSAFE_MAX_CCH + 1) * sizeof(WCHAR), L"x"));
+	EQUAL(STATUS_INVALID_PARAMETER, RtlStringCbPrintfW(NULL, 8, L"x"));
+	EQUAL(STATUS_INVALID_PARAMETER, RtlStringCbPrintfW(text, 8, NULL));
 	string.Buffer = text;
 	string.Length = 0;
 	string.MaximumLength = 6;
@@ -107,4 +114,115 @@ VOID ApiPrintWide(PRESULT Result)
 	EQUAL(6, string.Length);
 	EQUAL(STATUS_BUFFER_OVERFLOW, RtlUnicodeStringPrintf(&string, L"%d", 1234));
 	EQUAL(6, string.Length);
+}
+
+/* ---- all that can be combined, and cut at each place */
+
+enum { Number, Letter, WideLetter, Text, WideText, Counted, WideCounted };
+
+/* The same in both kinds of string. */
+static const struct {
+	PCSTR Conversion;
+	int Takes;
+} Conversions[] = {
+	{"d", Number},      {"u", Number},   {"x", Number},    {"X", Number},  {"o", Number},       {"i", Number},
+	{"I64d", Number},   {"llx", Number}, {"hd", Number},   {"hx", Number}, {"p", Number},       {"hc", Letter},
+	{"wc", WideLetter}, {"hs", Text},    {"ws", WideText}, {"Z", Counted}, {"wZ", WideCounted},
+};
+static const CHAR *const Flags[] = {"", "-", "+", " ", "#", "0", "-#", "+0", "#0"};
+static const CHAR *const Widths[] = {"", "7", "19"};
+static const CHAR *const Precisions[] = {"", ".0", ".2", ".9"};
+static const ULONGLONG Numbers[] = {0, 5, 0xfedc, (ULONGLONG)-3};
+
+static NTSTATUS Narrow(PSTR To, size_t Room, PCSTR Format, int Takes, ULONGLONG Number)
+{
+	static UNICODE_STRING wide = RTL_CONSTANT_STRING(L"wide");
+	static ANSI_STRING narrow = RTL_CONSTANT_STRING("narrow");
+
+	switch (Takes) {
+	case Letter:
+	case WideLetter:
+		return RtlStringCbPrintfA(To, Room, Format, 'l');
+	case Text:
+		return RtlStringCbPrintfA(To, Room, Format, "text");
+	case WideText:
+		return RtlStringCbPrintfA(To, Room, Format, L"texts");
+	case Counted:
+		return RtlStringCbPrintfA(To, Room, Format, &narrow);
+	case WideCounted:
+		return RtlStringCbPrintfA(To, Room, Format, &wide);
+	}
+	return RtlStringCbPrintfA(To, Room, Format, Number);
+}
+
+static NTSTATUS Wide(PWSTR To, size_t Room, PCWSTR Format, int Takes, ULONGLONG Number)
+{
+	static UNICODE_STRING wide = RTL_CONSTANT_STRING(L"wide");
+	static ANSI_STRING narrow = RTL_CONSTANT_STRING("narrow");
+
+	Room *= sizeof(WCHAR);
+	switch (Takes) {
+	case Letter:
+	case WideLetter:
+		return RtlStringCbPrintfW(To, Room, Format, 'l');
+	case Text:
+		return RtlStringCbPrintfW(To, Room, Format, "text");
+	case WideText:
+		return RtlStringCbPrintfW(To, Room, Format, L"texts");
+	case Counted:
+		return RtlStringCbPrintfW(To, Room, Format, &narrow);
+	case WideCounted:
+		return RtlStringCbPrintfW(To, Room, Format, &wide);
+	}
+	return RtlStringCbPrintfW(To, Room, Format, Number);
+}
+
+/* The first Length are the same, and then it ends. */
+static BOOLEAN Begins(PCSTR Text, PCWSTR WideText, PCSTR Whole, size_t Length)
+{
+	for (size_t i = 0; i < Length; i++) {
+		if (Text[i] != Whole[i] || WideText[i] != (WCHAR)Whole[i])
+			return FALSE;
+	}
+	return !Text[Length] && !WideText[Length];
+}
+
+static VOID CutOne(PRESULT Result, PCSTR Format, int Takes, ULONGLONG Number)
+{
+	WCHAR wideFormat[20], wideText[40];
+	CHAR whole[40], text[40];
+	size_t length, i = 0;
+
+	do
+		wideFormat[i] = (WCHAR)Format[i];
+	while (Format[i++]);
+	EQUAL(STATUS_SUCCESS, Narrow(whole, sizeof(whole), Format, Takes, Number));
+	length = strlen(whole);
+	for (size_t room = 1; room <= length + 1; room++) {
+		NTSTATUS wanted = room > length ? STATUS_SUCCESS : STATUS_BUFFER_OVERFLOW;
+
+		EQUAL(wanted, Narrow(text, room, Format, Takes, Number));
+		EQUAL(wanted, Wide(wideText, room, wideFormat, Takes, Number));
+		CHECK(Begins(text, wideText, whole, room - 1));
+	}
+}
+
+VOID ApiPrintCut(PRESULT Result)
+{
+	CHAR format[20];
+
+	for (size_t conversion = 0; conversion < ARRAYSIZE(Conversions); conversion++) {
+		for (size_t i = 0; i < ARRAYSIZE(Flags) * ARRAYSIZE(Widths) * ARRAYSIZE(Precisions); i++) {
+			size_t flags = i % ARRAYSIZE(Flags), rest = i / ARRAYSIZE(Flags);
+
+			EQUAL(STATUS_SUCCESS,
+			      RtlStringCbPrintfA(format, sizeof(format), "<%%%s%s%s%s>", Flags[flags],
+						 Widths[rest % ARRAYSIZE(Widths)], Precisions[rest / ARRAYSIZE(Widths)],
+						 Conversions[conversion].Conversion));
+			for (size_t n = 0; n < ARRAYSIZE(Numbers); n++) {
+				if (!n || Conversions[conversion].Takes == Number)
+					CutOne(Result, format, Conversions[conversion].Takes, Numbers[n]);
+			}
+		}
+	}
 }
