@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* KMDF: what a driver can call by itself (drivers/kmapi), and what it makes of a client's own addresses. */
+#include <sys/syscall.h>
+
 #include "kselftest_harness.h"
 
 #include "lib/km_fixture.h"
@@ -58,6 +60,7 @@ API(W_094_objects_and_contexts, OBJECT)
 API(W_042_handles_that_are_none, HANDLE)
 API(W_063_above_passive_level, LEVEL)
 API(driver_object, ENTRY)
+API(children_that_come_too_late, LATE)
 API(kernel_services, KERNEL)
 API(locks, LOCK)
 API(what_is_refused, REFUSED)
@@ -75,6 +78,46 @@ TEST_F(api, method_neither_in_the_callers_context)
 	EXPECT_EQ(0, memcmp(out + 4, "abcd", 4));
 	EXPECT_EQ(STATUS_BUFFER_TOO_SMALL, km_control(self->km.fd, KMAPI_NEITHER, "abcd", 4, out, 7));
 	EXPECT_EQ(STATUS_UNSUCCESSFUL, km_control(self->km.fd, KMAPI_NEITHER, "abcde", 5, out, 8));
+}
+
+/* A module that another one sends to stays. */
+TEST_F(api, target_of_another_driver)
+{
+	ASSERT_EQ(0, kb_insmod("kmtest"));
+	ask(_metadata, self, KMAPI_OTHER);
+	EXPECT_EQ(-1, syscall(SYS_delete_module, "kmtest", O_NONBLOCK));
+	EXPECT_EQ(EAGAIN, errno);
+	EXPECT_TRUE(kb_is_loaded("kmtest"));
+	ask(_metadata, self, KMAPI_OTHER);
+	EXPECT_EQ(0, km_unload("kmtest", KM_SOON_MS));
+}
+
+TEST_F(api, one_of_each)
+{
+	EXPECT_EQ(STATUS_SUCCESS, km_control(self->km.fd, KMAPI_CREATE, NULL, 0, NULL, 0));
+	EXPECT_EQ(-ENOENT, km_open("kmapi_created"));
+}
+
+/* The first line is the driver's own interface, with its reference string. */
+TEST_F(api, interface_in_sysfs)
+{
+	static const char wanted[] = "{c0ffee00-1234-5678-9abc-010203040506}\\part 2\n";
+	char name[64] = "", text[200] = "";
+	int fd;
+
+	EXPECT_TRUE(km_find_interface("c0ffee00-1234-5678-9abc-010203040506", name, sizeof(name)));
+	EXPECT_STREQ("kmapi", name);
+	fd = open("/sys/class/kmdf/kmapi/interfaces", O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(sizeof(wanted) - 1, read(fd, text, sizeof(text) - 1));
+	EXPECT_STREQ(wanted, text);
+	close(fd);
+	memset(text, 0, sizeof(text));
+	fd = open("/sys/class/kmdf/kmapi/driver_module", O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(6, read(fd, text, sizeof(text) - 1));
+	EXPECT_STREQ("kmapi\n", text);
+	close(fd);
 }
 
 TEST_F(api, unknown_control)

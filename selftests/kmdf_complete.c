@@ -423,4 +423,15 @@ TEST_F(driver, W_042_handle_with_a_reference_after_completion)
 	EXPECT_EQ(0, km_broken_any(&self->km));
 }
 
+TEST_F(driver, W_035_written_more_than_was_there)
+{
+	struct km_client client;
+
+	QUEUE_SCRIPT(KMTEST_PARALLEL, R, 1, AT(IO, COMPLETE_WITH, .value = 9));
+	ASSERT_EQ(0, km_write(&self->km, &client, 8));
+	EXPECT_EQ(0, km_end(&client));
+	EXPECT_EQ(8, client.returned);
+	EXPECT_EQ(1, BROKEN(InformationTooLong));
+}
+
 TEST_HARNESS_MAIN

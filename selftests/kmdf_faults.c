@@ -12,6 +12,7 @@
 
 #include "lib/inject.h"
 #include "lib/km_fixture.h"
+#include "lib/kmapi.h"
 
 static struct kmtest_script completes = {
 	.slot = R, .flags = KMTEST_QUIET, .ops = {AT(IO, FILL, .value = 8), AT(IO, COMPLETE_WITH, .value = 8)}};
@@ -179,6 +180,15 @@ static void delete_objects(struct km *km)
 	}
 }
 
+static int api = -1; /* /dev/kmdf/kmapi */
+
+/* What kmapi makes, a device among it. */
+static int one_of_each(struct km *km)
+{
+	(void)km;
+	return of_call(km, api, KMAPI_CREATE, NULL, 0, 0);
+}
+
 static int a_queue(struct km *km)
 {
 	struct kmtest_queue queue = {OTHER_QUEUE, KMTEST_DEVICE, MANUAL};
@@ -227,6 +237,7 @@ static const struct {
 	{"list", a_list, NULL, 1, 1},
 	{"aio", an_aio, NULL, 2, 5},
 	{"objects", objects, delete_objects, 5, 15},
+	{"one of each", one_of_each, NULL, 10, 25},
 	{"queue", a_queue, delete_queue, 1, 5},
 	{"driver", a_driver, unload_driver, 5, 10},
 };
@@ -254,6 +265,10 @@ FIXTURE_SETUP(faults)
 	snprintf(path, sizeof(path), "%s/kmecho_auto_fast.ko", kb_program_dir());
 	module = open(path, O_RDONLY | O_CLOEXEC);
 	ASSERT_LE(0, module);
+	ASSERT_EQ(0, kb_insmod("kmapi"));
+	ASSERT_EQ(1, km_broken(&self->km, "DriverCreate")); /* on purpose */
+	api = km_open("kmapi");
+	ASSERT_LE(0, api);
 	for (unsigned int queue = KMTEST_SEQUENTIAL; queue <= KMTEST_PARALLEL; queue++) {
 		struct kmtest_script script = completes;
 
@@ -269,6 +284,8 @@ FIXTURE_SETUP(faults)
 FIXTURE_TEARDOWN(faults)
 {
 	syscall(SYS_io_destroy, aio);
+	close(api);
+	EXPECT_EQ(0, km_unload("kmapi", KM_SOON_MS));
 	EXPECT_EQ(0, km_teardown(&self->km));
 }
 

@@ -405,6 +405,90 @@ TEST_F(driver, W_101_cleanup_comes_with_the_last_descriptor)
 	EXPECT_LT(FIRST(FILE_CLEANUP, KM_OWN_DEVICE).seq, FIRST(FILE_CLOSE, KM_OWN_DEVICE).seq);
 }
 
+TEST_F(driver, W_022_work_item_never_overlaps_a_handler)
+{
+	struct km_client client;
+
+	USE_QUEUE(.type = PARALLEL, .level = LEVEL_PASSIVE, .scope = SCOPE_QUEUE);
+	ASSERT_EQ(STATUS_SUCCESS, DO(WORK_CREATE, WORK, .other = QUEUE));
+	ASSERT_EQ(STATUS_SUCCESS, DO(TIMER_CREATE, TIMER, .other = QUEUE, .flags = KMTEST_PASSIVE));
+	REQUEST(&client, R, AT(IO, WORK_ENQUEUE, .slot = WORK), AT(IO, TIMER_START, .slot = TIMER, .value = 1000),
+		AT(IO, SLEEP, .value = 100), AT(IO, COMPLETE));
+	EXPECT_EQ(STATUS_SUCCESS, km_end(&client));
+	EXPECT_TRUE(SEEN(WORK, WORK));
+	EXPECT_TRUE(SEEN(TIMER, TIMER));
+	EXPECT_GT(FIRST(WORK, WORK).seq, FIRST(IO | KMTEST_END, R).seq);
+	EXPECT_GT(FIRST(TIMER, TIMER).seq, FIRST(IO | KMTEST_END, R).seq);
+	EXPECT_EQ(IRQL_PASSIVE, FIRST(WORK, WORK).irql);
+}
+
+/* Whoever comes second waits for as long as it takes. */
+TEST_F(driver, wait_lock_is_waited_for)
+{
+	struct kmtest_op ops[] = {OP(WAIT_ACQUIRE, .slot = LOCK, .flags = KMTEST_NO_TIMEOUT),
+				  OP(WAIT_RELEASE, .slot = LOCK)};
+	struct km_runner second;
+
+	ASSERT_EQ(STATUS_SUCCESS, DO(WAIT_CREATE, LOCK));
+	ASSERT_EQ(STATUS_SUCCESS, DO(WAIT_ACQUIRE, LOCK, .flags = KMTEST_NO_TIMEOUT));
+	ASSERT_EQ(0, km_run_begin(&self->km, &second, LOCK, ops, 2));
+	kb_sleep_ms(KM_NEVER_MS);
+	EXPECT_FALSE(km_run_done(&second));
+	EXPECT_EQ(STATUS_TIMEOUT, DO(WAIT_ACQUIRE, LOCK, .value = 1));
+	DO(WAIT_RELEASE, LOCK);
+	EXPECT_EQ(0, km_run_end(&second));
+	EXPECT_EQ(STATUS_SUCCESS, second.ops[0].status);
+	EXPECT_EQ(STATUS_SUCCESS, DO(WAIT_ACQUIRE, LOCK, .value = 1));
+	DO(WAIT_RELEASE, LOCK);
+}
+
+/* The lock of a device is that of its scope. */
+TEST_F(driver, W_084_lock_of_a_device)
+{
+	struct kmtest_device device = {
+		.name = "kmtest_own",
+		.slot = KM_OWN_DEVICE,
+		.level = LEVEL_PASSIVE,
+		.scope = SCOPE_DEVICE,
+		.count = 1,
+		.queues = {{QUEUE, .type = PARALLEL, .handlers = KMTEST_HANDLE_CONTROL, .flags = KMTEST_DEFAULT_QUEUE}},
+	};
+	struct km_client client;
+
+	ASSERT_EQ(0, km_use(&self->km, &device));
+	DO(LOCK, KM_OWN_DEVICE);
+	REQUEST(&client, R, AT(IO, COMPLETE));
+	EXPECT_TRUE(NEVER(IO, R));
+	DO(UNLOCK, KM_OWN_DEVICE);
+	EXPECT_EQ(STATUS_SUCCESS, km_end(&client));
+}
+
+/* The last request of a file that is closed is completed above PASSIVE_LEVEL: EvtFileClose comes below it. */
+TEST_F(driver, W_101_close_after_a_completion_above_passive)
+{
+	struct kmtest_device device = {
+		.name = "kmtest_own",
+		.slot = KM_OWN_DEVICE,
+		.flags = KMTEST_FILES,
+		.count = 1,
+		.queues = {{QUEUE, .type = PARALLEL, .handlers = KMTEST_HANDLE_CONTROL, .flags = KMTEST_DEFAULT_QUEUE}},
+	};
+	struct kmtest_op ops[] = {OP(RAISE, .slot = R), OP(COMPLETE, .slot = R), OP(LOWER, .slot = R)};
+	pid_t pid;
+
+	close(km_device(&self->km, &device));
+	ASSERT_TRUE(SEEN(FILE_CLOSE, KM_OWN_DEVICE));
+	pid = km_fork("kmtest_own", &(struct kmtest_script){.slot = R});
+	ASSERT_LT(0, pid);
+	ASSERT_TRUE(SEEN(IO | KMTEST_END, R));
+	EXPECT_LE(0, km_kill(pid));
+	EXPECT_EQ(1, COUNT(FILE_CLOSE, KM_OWN_DEVICE));
+	ASSERT_EQ(0, km_run(&self->km, R, ops, 3));
+	for (uint64_t until = kb_now_ns() + KM_SOON_MS * 1000000ull; COUNT(FILE_CLOSE, KM_OWN_DEVICE) < 2;)
+		ASSERT_LT(kb_now_ns(), until);
+	EXPECT_EQ(0, km_broken_any(&self->km));
+}
+
 /* EvtDeviceFileCreate says no: there is no file. */
 TEST_F(driver, open_that_is_refused)
 {

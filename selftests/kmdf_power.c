@@ -378,6 +378,47 @@ TEST_F(driver, W_078_queue_that_is_not_power_managed)
 	EXPECT_EQ(0, km_power("kmtest", "resume"));
 }
 
+/* In a queue that no power is managed for, which nobody waits for. */
+TEST_F(driver, W_075_removal_tells_of_what_the_driver_keeps)
+{
+	struct km_client client;
+
+	ASSERT_EQ(STATUS_SUCCESS, km_queue(&self->km, &(struct kmtest_queue){OTHER_QUEUE, KMTEST_DEVICE, PARALLEL,
+									     .handlers = KMTEST_HANDLE_CONTROL,
+									     .flags = KMTEST_NOT_POWER_MANAGED}));
+	DELIVERED(&client, R, AT(IO, FORWARD, .other = OTHER_QUEUE), AT(AGAIN, NOTE));
+	ASSERT_TRUE(SEEN(AGAIN | KMTEST_END, R));
+	ASSERT_EQ(0, km_power("kmtest", "remove"));
+	EXPECT_EQ(1, BROKEN(DeferredRequestCompleted));
+	DO(COMPLETE, R);
+	EXPECT_EQ(STATUS_SUCCESS, km_end(&client));
+}
+
+/* EvtIoStop and EvtIoResume keep a queue's scope. */
+TEST_F(driver, W_022_stop_in_the_scope_of_its_queue)
+{
+	struct km_powerer suspend;
+	struct km_client kept;
+
+	ASSERT_EQ(
+		STATUS_SUCCESS,
+		km_queue(&self->km, &(struct kmtest_queue){OTHER_QUEUE, KMTEST_DEVICE, PARALLEL, .level = LEVEL_PASSIVE,
+							   .scope = SCOPE_QUEUE, .handlers = KMTEST_HANDLE_CONTROL,
+							   .flags = KMTEST_STOPS | KMTEST_POWER_MANAGED}));
+	DELIVERED(&kept, R, AT(IO, FORWARD, .other = OTHER_QUEUE), AT(AGAIN, NOTE), AT(STOP, STOP_ACK),
+		  AT(RESUME, COMPLETE));
+	ASSERT_TRUE(SEEN(AGAIN | KMTEST_END, R));
+	DO(LOCK, OTHER_QUEUE);
+	ASSERT_EQ(0, km_power_begin(&suspend, "kmtest", "suspend"));
+	EXPECT_TRUE(NEVER(STOP, R));
+	DO(UNLOCK, OTHER_QUEUE);
+	EXPECT_TRUE(SEEN(STOP | KMTEST_END, R));
+	EXPECT_EQ(IRQL_PASSIVE, FIRST(STOP, R).irql);
+	EXPECT_EQ(0, km_power_end(&suspend));
+	EXPECT_EQ(0, km_power("kmtest", "resume"));
+	EXPECT_EQ(STATUS_SUCCESS, km_end(&kept));
+}
+
 /* ---- drivers that do not want to (drivers/kmbad/fails.c): they break a rule if they are called out of order */
 
 FIXTURE(unwilling)

@@ -26,7 +26,12 @@
 #define KMAPI_HANDLE KMAPI_CODE(14) /* handles of nothing and of something else */
 #define KMAPI_LEVEL KMAPI_CODE(15)  /* what must not be called above PASSIVE_LEVEL */
 #define KMAPI_ENTRY KMAPI_CODE(16)  /* what DriverEntry was told */
-#define KMAPI_LAST KMAPI_ENTRY
+#define KMAPI_LATE KMAPI_CODE(17)   /* children of what is being deleted */
+#define KMAPI_OTHER KMAPI_CODE(18)  /* sends to a device of kmtest.ko, which must be loaded */
+#define KMAPI_LAST KMAPI_OTHER
+
+/* Makes one of each and deletes them; no output, its status is that of the first that could not be made. */
+#define KMAPI_CREATE KMAPI_CODE(19)
 
 /* In: four bytes, out: eight; METHOD_NEITHER. The last four are those that came in. */
 #define KMAPI_NEITHER (KMAPI_CODE(20) | 3u)

@@ -15,7 +15,10 @@ DECLARE_CONST_UNICODE_STRING(DeviceName, L"\\Device\\kmapi");
 DECLARE_CONST_UNICODE_STRING(LinkName, L"\\DosDevices\\kmapi");
 DECLARE_CONST_UNICODE_STRING(LowerName, L"\\Device\\kmapi_lower");
 
+DECLARE_CONST_UNICODE_STRING(InterfaceReference, L"part 2");
+
 WDFDEVICE ApiDevice, ApiLower;
+const GUID ApiInterface = {0xc0ffee00, 0x1234, 0x5678, {0x9a, 0xbc, 1, 2, 3, 4, 5, 6}};
 
 typedef struct _LOCKED {
 	WDFMEMORY In, Out;
@@ -69,6 +72,12 @@ _Use_decl_annotations_ static VOID InCallerContext(WDFDEVICE Device, WDFREQUEST 
 	if (parameters.Type == WdfRequestTypeDeviceControl &&
 	    parameters.Parameters.DeviceIoControl.IoControlCode == KMAPI_NEITHER)
 		status = LockBuffers(Request);
+	/* In the thread whose memory can be made to run out. */
+	if (parameters.Type == WdfRequestTypeDeviceControl &&
+	    parameters.Parameters.DeviceIoControl.IoControlCode == KMAPI_CREATE) {
+		WdfRequestComplete(Request, ApiCreate());
+		return;
+	}
 	if (NT_SUCCESS(status))
 		status = WdfDeviceEnqueueRequest(Device, Request);
 	if (!NT_SUCCESS(status))
@@ -129,6 +138,12 @@ _Use_decl_annotations_ static VOID DeviceControl(WDFQUEUE Queue, WDFREQUEST Requ
 		break;
 	case KMAPI_LEVEL:
 		ApiLevel(result);
+		break;
+	case KMAPI_LATE:
+		ApiLate(result);
+		break;
+	case KMAPI_OTHER:
+		ApiOther(result);
 		break;
 	case KMAPI_ENTRY:
 		ApiOfEntry(result);
@@ -280,10 +295,15 @@ static NTSTATUS CreateLower(void)
 _Use_decl_annotations_ static NTSTATUS DeviceAdd(WDFDRIVER Driver, PWDFDEVICE_INIT DeviceInit)
 {
 	WDF_OBJECT_ATTRIBUTES attributes;
+	WDF_FILEOBJECT_CONFIG files;
 	WDF_IO_QUEUE_CONFIG config;
 	NTSTATUS status;
 
 	UNREFERENCED_PARAMETER(Driver);
+
+	WDF_OBJECT_ATTRIBUTES_INIT_CONTEXT_TYPE(&attributes, OFFILE);
+	WDF_FILEOBJECT_CONFIG_INIT(&files, WDF_NO_EVENT_CALLBACK, WDF_NO_EVENT_CALLBACK, WDF_NO_EVENT_CALLBACK);
+	WdfDeviceInitSetFileObjectConfig(DeviceInit, &files, &attributes);
 
 	WdfDeviceInitSetIoInCallerContextCallback(DeviceInit, InCallerContext);
 	status = WdfDeviceInitAssignName(DeviceInit, &DeviceName);
@@ -291,6 +311,8 @@ _Use_decl_annotations_ static NTSTATUS DeviceAdd(WDFDRIVER Driver, PWDFDEVICE_IN
 		status = WdfDeviceCreate(&DeviceInit, WDF_NO_OBJECT_ATTRIBUTES, &ApiDevice);
 	if (NT_SUCCESS(status))
 		status = WdfDeviceCreateSymbolicLink(ApiDevice, &LinkName);
+	if (NT_SUCCESS(status))
+		status = WdfDeviceCreateDeviceInterface(ApiDevice, &ApiInterface, &InterfaceReference);
 	/* Most of what it calls may wait. */
 	WDF_OBJECT_ATTRIBUTES_INIT(&attributes);
 	attributes.ExecutionLevel = WdfExecutionLevelPassive;

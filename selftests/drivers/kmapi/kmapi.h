@@ -23,6 +23,13 @@ FORCEINLINE VOID Check(PRESULT Result, BOOLEAN Good, ULONG Line)
 }
 
 extern WDFDEVICE ApiDevice, ApiLower;
+extern const GUID ApiInterface;
+
+/* Each file has one. */
+typedef struct _OFFILE {
+	ULONG Opened;
+} OFFILE, *POFFILE;
+WDF_DECLARE_CONTEXT_TYPE_WITH_NAME(OFFILE, GetOfFile)
 
 /* What the calls in DriverEntry have returned that are none. */
 typedef struct _ENTRY {
@@ -47,6 +54,9 @@ VOID ApiFormat(PRESULT Result);
 VOID ApiHandle(PRESULT Result, WDFREQUEST Request);
 VOID ApiLevel(PRESULT Result);
 VOID ApiOfEntry(PRESULT Result);
+VOID ApiLate(PRESULT Result);
+VOID ApiOther(PRESULT Result);
+NTSTATUS ApiCreate(void);
 VOID ApiRefused(PRESULT Result, WDFREQUEST Request);
 VOID ApiRequest(PRESULT Result, WDFREQUEST Request);
 

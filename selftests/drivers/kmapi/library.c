@@ -113,6 +113,7 @@ static VOID ParentsOfTimers(PRESULT Result)
 	WDF_OBJECT_ATTRIBUTES attributes;
 	WDFWORKITEM item = NULL;
 	WDFTIMER timer = NULL;
+	LARGE_INTEGER until;
 
 	WDF_TIMER_CONFIG_INIT(&timerConfig, TimerFunction);
 	WDF_WORKITEM_CONFIG_INIT(&itemConfig, ItemFunction);
@@ -138,6 +139,11 @@ static VOID ParentsOfTimers(PRESULT Result)
 	timerConfig.AutomaticSerialization = FALSE;
 	EQUAL(STATUS_SUCCESS, WdfTimerCreate(&timerConfig, &attributes, &timer));
 	EQUAL(ApiDevice, WdfTimerGetParentObject(timer));
+	/* At a time of day, which is far away. */
+	KeQuerySystemTime(&until);
+	CHECK(!WdfTimerStart(timer, until.QuadPart + 100 * 10000000ll));
+	CHECK(WdfTimerStop(timer, TRUE));
+	CHECK(!WdfTimerStop(timer, TRUE));
 	WDF_WORKITEM_CONFIG_INIT(&itemConfig, ItemFunction);
 	itemConfig.AutomaticSerialization = FALSE;
 	EQUAL(STATUS_SUCCESS, WdfWorkItemCreate(&itemConfig, &attributes, &item));
@@ -296,10 +302,15 @@ DECLARE_CONST_UNICODE_STRING(TooLong,
 			     L"\\Device\\0123456789012345678901234567890123456789012345678901234567890123456789");
 DECLARE_CONST_UNICODE_STRING(Taken, L"\\Device\\kmapi_lower");
 
+DECLARE_CONST_UNICODE_STRING(Reserved, L"\\DosDevices\\control");
+DECLARE_CONST_UNICODE_STRING(Hidden, L"\\DosDevices\\.hidden");
+DECLARE_CONST_UNICODE_STRING(Foreign, L"caf\x00e9");
+
 VOID ApiBadDevice(PRESULT Result)
 {
 	PWDFDEVICE_INIT init = WdfControlDeviceInitAllocate(WdfGetDriver(), &Anybody);
 	WDF_OBJECT_ATTRIBUTES attributes;
+	WDF_FILEOBJECT_CONFIG files;
 	WDFDEVICE device = NULL;
 
 	CHECK(init);
@@ -307,6 +318,15 @@ VOID ApiBadDevice(PRESULT Result)
 		return;
 	WdfControlDeviceInitSetShutdownNotification(init, NULL, WdfDeviceShutdown);
 	WdfDeviceInitSetExclusive(init, FALSE);
+	WDF_OBJECT_ATTRIBUTES_INIT(&attributes);
+	attributes.Size++;
+	WdfDeviceInitSetRequestAttributes(init, &attributes);
+	EQUAL(STATUS_INFO_LENGTH_MISMATCH, WdfDeviceCreate(&init, WDF_NO_OBJECT_ATTRIBUTES, &device));
+	WdfDeviceInitSetRequestAttributes(init, NULL);
+	WDF_FILEOBJECT_CONFIG_INIT(&files, WDF_NO_EVENT_CALLBACK, WDF_NO_EVENT_CALLBACK, WDF_NO_EVENT_CALLBACK);
+	WdfDeviceInitSetFileObjectConfig(init, &files, &attributes);
+	EQUAL(STATUS_INFO_LENGTH_MISMATCH, WdfDeviceCreate(&init, WDF_NO_OBJECT_ATTRIBUTES, &device));
+	WdfDeviceInitSetFileObjectConfig(init, &files, NULL);
 	EQUAL(STATUS_INVALID_PARAMETER, WdfDeviceInitAssignName(init, &TooLong));
 	EQUAL(STATUS_SUCCESS, WdfDeviceInitAssignName(init, NULL));
 	EQUAL(STATUS_INVALID_PARAMETER, WdfDeviceCreate(&init, WDF_NO_OBJECT_ATTRIBUTES, NULL));
@@ -321,6 +341,9 @@ VOID ApiBadDevice(PRESULT Result)
 	CHECK(init);
 	WdfDeviceInitFree(init);
 	EQUAL(STATUS_INVALID_PARAMETER, WdfDeviceCreateSymbolicLink(ApiDevice, &TooLong));
+	EQUAL(STATUS_INVALID_PARAMETER, WdfDeviceCreateSymbolicLink(ApiDevice, &Reserved));
+	EQUAL(STATUS_INVALID_PARAMETER, WdfDeviceCreateSymbolicLink(ApiDevice, &Hidden));
+	EQUAL(STATUS_INVALID_PARAMETER, WdfDeviceCreateDeviceInterface(ApiDevice, &ApiInterface, &Foreign));
 	CHECK(!NT_SUCCESS(WdfDeviceCreateSymbolicLink(ApiDevice, NULL)));
 }
 

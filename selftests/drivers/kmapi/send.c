@@ -38,6 +38,7 @@ VOID ApiSynchronous(PRESULT Result)
 	WDFMEMORY_OFFSET offset;
 	WDFREQUEST request = NULL;
 	UCHAR to[8], from[8] = "w234567";
+	LARGE_INTEGER until;
 	ULONG_PTR bytes = 0;
 	LONGLONG at = 0;
 
@@ -47,7 +48,7 @@ VOID ApiSynchronous(PRESULT Result)
 	EQUAL(STATUS_SUCCESS, WdfIoTargetSendReadSynchronously(target, NULL, &out, &at, NULL, &bytes));
 	EQUAL(8, bytes);
 	CHECK(to[0] == 'r' && to[7] == 'r');
-	EQUAL(STATUS_SUCCESS, WdfIoTargetSendWriteSynchronously(target, NULL, &in, NULL, NULL, &bytes));
+	EQUAL(STATUS_SUCCESS, WdfIoTargetSendWriteSynchronously(target, NULL, &in, &at, NULL, &bytes));
 	EQUAL(8, bytes);
 	from[0] = 'x';
 	EQUAL(STATUS_INVALID_PARAMETER, WdfIoTargetSendWriteSynchronously(target, NULL, &in, NULL, NULL, NULL));
@@ -56,6 +57,10 @@ VOID ApiSynchronous(PRESULT Result)
 	EQUAL(STATUS_SUCCESS, WdfIoTargetSendIoctlSynchronously(target, NULL, TURN, &in, &out, &options, &bytes));
 	EQUAL(8, bytes);
 	CHECK(to[7] == 'x' && to[1] == '7');
+	/* Until a time of day, which is far away. */
+	KeQuerySystemTime(&until);
+	WDF_REQUEST_SEND_OPTIONS_SET_TIMEOUT(&options, until.QuadPart + 10 * 10000000ll);
+	EQUAL(STATUS_SUCCESS, WdfIoTargetSendIoctlSynchronously(target, NULL, TURN, &in, &out, &options, &bytes));
 	/* Without buffers, and with one that is empty. */
 	EQUAL(STATUS_SUCCESS, WdfIoTargetSendIoctlSynchronously(target, NULL, TURN, NULL, NULL, NULL, &bytes));
 	EQUAL(0, bytes);
@@ -204,6 +209,8 @@ VOID ApiRequest(PRESULT Result, WDFREQUEST Request)
 
 	CHECK(file);
 	EQUAL(ApiDevice, WdfFileObjectGetDevice(file));
+	CHECK(GetOfFile(file));
+	EQUAL(0, GetOfFile(file)->Opened++);
 	CHECK(WdfFileObjectGetFileName(file));
 	EQUAL(0, WdfFileObjectGetFileName(file)->Length);
 	EQUAL(0, WdfFileObjectGetFlags(file));
@@ -229,4 +236,27 @@ VOID ApiRequest(PRESULT Result, WDFREQUEST Request)
 	EQUAL(STATUS_INVALID_DEVICE_REQUEST, WdfDeviceEnqueueRequest(ApiDevice, Request));
 	WdfRequestSetInformation(Request, 5);
 	EQUAL(5, WdfRequestGetInformation(Request));
+}
+
+DECLARE_CONST_UNICODE_STRING(OtherName, L"\\Device\\kmtest");
+
+/* Another driver's device: its module cannot go while the target is open. */
+VOID ApiOther(PRESULT Result)
+{
+	static WDFIOTARGET target;
+	WDF_IO_TARGET_OPEN_PARAMS params;
+
+	WDF_IO_TARGET_OPEN_PARAMS_INIT_OPEN_BY_NAME(&params, &OtherName, GENERIC_READ | GENERIC_WRITE);
+	if (!target) {
+		EQUAL(STATUS_SUCCESS, WdfIoTargetCreate(ApiDevice, WDF_NO_OBJECT_ATTRIBUTES, &target));
+		EQUAL(STATUS_SUCCESS, WdfIoTargetOpen(target, &params));
+		EQUAL(STATUS_INVALID_DEVICE_STATE, WdfIoTargetOpen(target, &params));
+		EQUAL(WdfIoTargetStarted, WdfIoTargetGetState(target));
+		return;
+	}
+	/* Called again: it is closed. */
+	WdfIoTargetClose(target);
+	EQUAL(WdfIoTargetClosed, WdfIoTargetGetState(target));
+	WdfObjectDelete(target);
+	target = NULL;
 }
