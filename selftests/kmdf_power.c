@@ -378,6 +378,13 @@ TEST_F(driver, W_078_queue_that_is_not_power_managed)
 	EXPECT_EQ(0, km_power("kmtest", "resume"));
 }
 
+TEST_F(driver, power_that_is_nothing)
+{
+	EXPECT_EQ(EINVAL, km_power("kmtest", "explode"));
+	EXPECT_EQ(EINVAL, km_power("kmtest", "resumes"));
+	EXPECT_EQ(ENOENT, km_power("kmtest_nobody", "suspend"));
+}
+
 /* In a queue that no power is managed for, which nobody waits for. */
 TEST_F(driver, W_075_removal_tells_of_what_the_driver_keeps)
 {

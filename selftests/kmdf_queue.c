@@ -299,6 +299,20 @@ TEST_F(driver, W_052_forward_of_what_was_cancelled)
 	EXPECT_EQ(0, COUNT(CANCEL, R));
 }
 
+/* One that has been presented, and a queue that tells the driver of such. */
+TEST_F(driver, W_048_forward_of_what_was_cancelled_tells_the_driver)
+{
+	struct km_client client;
+
+	DELIVERED(&client, R, AT(IO, NOTE), AT(ON_QUEUE, COMPLETE, CANCELLED));
+	EXPECT_EQ(1, CANCEL(R).flagged);
+	EXPECT_EQ(STATUS_SUCCESS, DO(FORWARD, R, .other = KMTEST_MANUAL));
+	EXPECT_EQ(STATUS_CANCELLED, km_end(&client));
+	EXPECT_EQ(1, COUNT(ON_QUEUE, R));
+	EXPECT_EQ(0, COUNT(CANCEL, R));
+	EXPECT_EQ(STATUS_NO_MORE_ENTRIES, DO(RETRIEVE_NEXT, KMTEST_MANUAL));
+}
+
 TEST_F(driver, W_053_requeued_comes_first)
 {
 	struct km_client first, second;

@@ -277,8 +277,19 @@ TEST_F(unborn, W_042_no_driver_object)
 /* Switched off, nothing is counted. */
 TEST_F(bad, W_010_verifier_that_is_off)
 {
-	FILE *file = fopen("/sys/module/kmdf/parameters/verifier", "w");
+	FILE *file = fopen("/sys/module/kmdf/parameters/verifier", "r+");
+	char text[16] = "";
 
+	ASSERT_NE(NULL, file);
+	EXPECT_NE(NULL, fgets(text, sizeof(text), file));
+	EXPECT_STREQ("warn\n", text);
+	rewind(file);
+	EXPECT_LT(0, fputs("loud", file));
+	EXPECT_EQ(EOF, fflush(file));
+	EXPECT_EQ(EINVAL, errno);
+	clearerr(file);
+	fclose(file);
+	file = fopen("/sys/module/kmdf/parameters/verifier", "w");
 	ASSERT_NE(NULL, file);
 	EXPECT_LT(0, fputs("off", file));
 	EXPECT_EQ(0, fflush(file));

@@ -199,7 +199,7 @@ VOID ApiObject(PRESULT Result)
 
 VOID ApiKernel(PRESULT Result)
 {
-	LARGE_INTEGER before, after, later, none, soon;
+	LARGE_INTEGER before, after, later, none, soon, frequency;
 	WDF_DRIVER_VERSION_AVAILABLE_PARAMS version;
 	KSPIN_LOCK lock;
 	KEVENT event;
@@ -251,6 +251,10 @@ VOID ApiKernel(PRESULT Result)
 	CHECK(later.QuadPart >= soon.QuadPart);
 	CHECK(before.QuadPart > 132000000000000000ll); /* it is after 2019 */
 	CHECK(after.QuadPart - before.QuadPart >= 10000);
+	after = KeQueryPerformanceCounter(NULL);
+	later = KeQueryPerformanceCounter(&frequency);
+	CHECK(frequency.QuadPart > 1000000);
+	CHECK(later.QuadPart >= after.QuadPart);
 	CHECK(KeGetCurrentThread());
 	CHECK(PsGetCurrentProcessId());
 	CHECK(!ExAllocatePool2(POOL_FLAG_NON_PAGED, 0, 'kmap'));

@@ -9,6 +9,37 @@ static BOOLEAN IsText(NTSTATUS Status, PCSTR Text, PCSTR Wanted)
 
 #define TEXT(wanted, ...) CHECK(IsText(RtlStringCbPrintfA(text, sizeof(text), __VA_ARGS__), text, wanted))
 
+static NTSTATUS ListA(PSTR To, size_t Room, PCSTR Format, ...)
+{
+	NTSTATUS status;
+	va_list list;
+
+	va_start(list, Format);
+	status = RtlStringCbVPrintfA(To, Room, Format, list);
+	va_end(list);
+	return status;
+}
+
+static NTSTATUS ListW(PWSTR To, size_t Room, PCWSTR Format, ...)
+{
+	NTSTATUS status;
+	va_list list;
+
+	va_start(list, Format);
+	status = RtlStringCbVPrintfW(To, Room, Format, list);
+	va_end(list);
+	return status;
+}
+
+static VOID Log(PCSTR Format, ...)
+{
+	va_list list;
+
+	va_start(list, Format);
+	vDbgPrintEx(DPFLTR_IHVDRIVER_ID, DPFLTR_ERROR_LEVEL, Format, list);
+	va_end(list);
+}
+
 VOID ApiPrint(PRESULT Result)
 {
 	UNICODE_STRING counted = RTL_CONSTANT_STRING(L"xyz"), nothing = {0, 0, NULL};
@@ -53,6 +84,15 @@ VOID ApiPrint(PRESULT Result)
 	EQUAL(STATUS_INVALID_PARAMETER, RtlStringCbPrintfA(text, (size_t)NTSTRSAFE_MAX_CCH + 1, "x"));
 	EQUAL(STATUS_INVALID_PARAMETER, RtlStringCbPrintfA(NULL, 4, "x"));
 	EQUAL(STATUS_INVALID_PARAMETER, RtlStringCbPrintfA(text, 4, NULL));
+	EQUAL(STATUS_SUCCESS, ListA(text, sizeof(text), "%d-%s", 12, "x"));
+	CHECK(!strcmp(text, "12-x"));
+	EQUAL(STATUS_BUFFER_OVERFLOW, ListA(text, 3, "%d-%s", 12, "x"));
+	EQUAL(STATUS_INVALID_PARAMETER, ListA(NULL, 3, "%d", 1));
+	EQUAL(STATUS_INVALID_PARAMETER, ListA(text, 0, "%d", 1));
+	EQUAL(STATUS_INVALID_PARAMETER, ListA(text, 3, NULL));
+	EQUAL(STATUS_INVALID_PARAMETER, ListA(text, (size_t)NTSTRSAFE_MAX_CCH + 1, "x"));
+	Log("kmapi: %s\n\n", "from a list");
+	Log("\n");
 	DbgPrint("kmapi: %s has %d words\n", "this line", 5);
 	DbgPrintEx(DPFLTR_IHVDRIVER_ID, DPFLTR_INFO_LEVEL, "kmapi: and %wZ\n\n", &counted);
 }
@@ -107,6 +147,13 @@ VOID ApiPrintWide(PRESULT Result)
 	      RtlStringCbPrintfW(text, ((size_t)NTSTRSAFE_MAX_CCH + 1) * sizeof(WCHAR), L"x"));
 	EQUAL(STATUS_INVALID_PARAMETER, RtlStringCbPrintfW(NULL, 8, L"x"));
 	EQUAL(STATUS_INVALID_PARAMETER, RtlStringCbPrintfW(text, 8, NULL));
+	EQUAL(STATUS_SUCCESS, ListW(text, sizeof(text), L"%d-%s", 12, L"x"));
+	CHECK(IsWide(STATUS_SUCCESS, text, L"12-x"));
+	EQUAL(STATUS_BUFFER_OVERFLOW, ListW(text, 6, L"%d-%s", 12, L"x"));
+	EQUAL(STATUS_INVALID_PARAMETER, ListW(NULL, 6, L"%d", 1));
+	EQUAL(STATUS_INVALID_PARAMETER, ListW(text, 1, L"%d", 1));
+	EQUAL(STATUS_INVALID_PARAMETER, ListW(text, 6, NULL));
+	EQUAL(STATUS_INVALID_PARAMETER, ListW(text, ((size_t)NTSTRSAFE_MAX_CCH + 1) * sizeof(WCHAR), L"x"));
 	string.Buffer = text;
 	string.Length = 0;
 	string.MaximumLength = 6;

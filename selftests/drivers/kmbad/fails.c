@@ -169,8 +169,11 @@ _Use_decl_annotations_ static NTSTATUS DeviceAdd(WDFDRIVER Driver, PWDFDEVICE_IN
 	UNREFERENCED_PARAMETER(Driver);
 
 	/* Its hardware is not there. */
-	if (FAILS(nothing))
+	if (FAILS(nothing)) {
+		/* It is the framework's, as it always is here. */
+		WdfDeviceInitFree(DeviceInit);
 		return STATUS_SUCCESS;
+	}
 	WDF_PNPPOWER_EVENT_CALLBACKS_INIT(&callbacks);
 	callbacks.EvtDevicePrepareHardware = PrepareHardware;
 	callbacks.EvtDeviceReleaseHardware = ReleaseHardware;
