@@ -391,50 +391,103 @@ TEST_F(Kmdf, W_070_requests_wait_for_the_device)
 	d.power("resume");
 }
 
+// What the driver has been called for, in its order; one of them may fail.
+std::vector<std::string> steps;
+std::string failing;
+
+NTSTATUS step(const char *name)
+{
+	steps.emplace_back(name);
+	return failing == name ? STATUS_DEVICE_BUSY : STATUS_SUCCESS;
+}
+
+void note_steps(Driver &driver)
+{
+	steps.clear();
+	failing.clear();
+	driver.pnp.EvtDevicePrepareHardware = [](WDFDEVICE, WDFCMRESLIST, WDFCMRESLIST) { return step("prepare"); };
+	driver.pnp.EvtDeviceD0Entry = [](WDFDEVICE, WDF_POWER_DEVICE_STATE) { return step("entry"); };
+	driver.pnp.EvtDeviceSelfManagedIoInit = [](WDFDEVICE) { return step("init"); };
+	driver.pnp.EvtDeviceSelfManagedIoSuspend = [](WDFDEVICE) { return step("suspend"); };
+	driver.pnp.EvtDeviceSelfManagedIoRestart = [](WDFDEVICE) { return step("restart"); };
+	driver.pnp.EvtDeviceD0Exit = [](WDFDEVICE, WDF_POWER_DEVICE_STATE) { return step("exit"); };
+	driver.pnp.EvtDeviceReleaseHardware = [](WDFDEVICE, WDFCMRESLIST) { return step("release"); };
+	driver.pnp.EvtDeviceSelfManagedIoFlush = [](WDFDEVICE) { step("flush"); };
+	driver.pnp.EvtDeviceSelfManagedIoCleanup = [](WDFDEVICE) { step("cleanup"); };
+	driver.in_unload = [] { step("unload"); };
+}
+
 TEST_F(Kmdf, W_070_power_callbacks_in_their_order)
 {
-	static std::vector<std::string> order;
 	Simple d;
 
-	order.clear();
-	d.driver.pnp.EvtDevicePrepareHardware = [](WDFDEVICE, WDFCMRESLIST, WDFCMRESLIST) {
-		order.emplace_back("prepare");
-		return STATUS_SUCCESS;
-	};
-	d.driver.pnp.EvtDeviceD0Entry = [](WDFDEVICE, WDF_POWER_DEVICE_STATE) {
-		order.emplace_back("entry");
-		return STATUS_SUCCESS;
-	};
-	d.driver.pnp.EvtDeviceSelfManagedIoInit = [](WDFDEVICE) {
-		order.emplace_back("init");
-		return STATUS_SUCCESS;
-	};
-	d.driver.pnp.EvtDeviceSelfManagedIoSuspend = [](WDFDEVICE) {
-		order.emplace_back("suspend");
-		return STATUS_SUCCESS;
-	};
-	d.driver.pnp.EvtDeviceSelfManagedIoRestart = [](WDFDEVICE) {
-		order.emplace_back("restart");
-		return STATUS_SUCCESS;
-	};
-	d.driver.pnp.EvtDeviceD0Exit = [](WDFDEVICE, WDF_POWER_DEVICE_STATE) {
-		order.emplace_back("exit");
-		return STATUS_SUCCESS;
-	};
-	d.driver.pnp.EvtDeviceReleaseHardware = [](WDFDEVICE, WDFCMRESLIST) {
-		order.emplace_back("release");
-		return STATUS_SUCCESS;
-	};
-	d.driver.pnp.EvtDeviceSelfManagedIoFlush = [](WDFDEVICE) { order.emplace_back("flush"); };
-	d.driver.pnp.EvtDeviceSelfManagedIoCleanup = [](WDFDEVICE) { order.emplace_back("cleanup"); };
-	d.driver.in_unload = [] { order.emplace_back("unload"); };
+	note_steps(d.driver);
 	d.start();
 	kextbridge_sleep_c(true);
 	kextbridge_sleep_c(false);
 	d.file.reset();
 	d.driver.unload();
-	EXPECT_EQ(order, (std::vector<std::string>{"prepare", "entry", "init", "suspend", "exit", "entry", "restart",
+	EXPECT_EQ(steps, (std::vector<std::string>{"prepare", "entry", "init", "suspend", "exit", "entry", "restart",
 						   "suspend", "exit", "flush", "release", "cleanup", "unload"}));
+}
+
+// Whose turn has not come is not told of the end: not of the device's, nor, if DriverEntry fails, of the driver's.
+TEST_F(Kmdf, what_has_not_begun_does_not_end)
+{
+	const std::pair<std::string, std::vector<std::string>> cases[] = {
+		{"DriverEntry", {}},
+		{"add", {"unload"}},
+		{"prepare", {"prepare", "release", "unload"}},
+		{"entry", {"prepare", "entry", "release", "unload"}},
+		{"init", {"prepare", "entry", "init", "exit", "flush", "release", "cleanup", "unload"}},
+	};
+
+	for (const auto &[place, wanted] : cases) {
+		Simple d;
+
+		note_steps(d.driver);
+		failing = place;
+		d.driver.in_entry = [](WDFDRIVER) {
+			return failing == "DriverEntry" ? STATUS_DEVICE_BUSY : STATUS_SUCCESS;
+		};
+		d.driver.in_add = [](WDFDEVICE) { return failing == "add" ? STATUS_DEVICE_BUSY : STATUS_SUCCESS; };
+		EXPECT_EQ(d.driver.load(), -SHIM_EBUSY) << place;
+		EXPECT_EQ(steps, wanted) << place;
+	}
+}
+
+TEST_F(Kmdf, a_device_that_does_not_resume_is_removed)
+{
+	Simple d;
+
+	note_steps(d.driver);
+	d.start();
+	kextbridge_sleep_c(true);
+	steps.clear();
+	failing = "entry";
+	kextbridge_sleep_c(false);
+	EXPECT_EQ(steps, (std::vector<std::string>{"entry", "flush", "release", "cleanup"}));
+	EXPECT_FALSE(fake::node_exists(d.driver.node_name()));
+	d.file.reset();
+	steps.clear();
+	d.driver.unload();
+	EXPECT_EQ(steps, std::vector<std::string>{"unload"});
+}
+
+// What has been begun, and does not go on, is not suspended again.
+TEST_F(Kmdf, a_device_whose_io_does_not_restart_is_removed)
+{
+	Simple d;
+
+	note_steps(d.driver);
+	d.start();
+	kextbridge_sleep_c(true);
+	steps.clear();
+	failing = "restart";
+	kextbridge_sleep_c(false);
+	EXPECT_EQ(steps, (std::vector<std::string>{"entry", "restart", "exit", "flush", "release", "cleanup"}));
+	d.file.reset();
+	d.driver.unload();
 }
 
 TEST_F(Kmdf, W_070_the_queues_stop_before_the_device)
