@@ -453,13 +453,18 @@ TEST_F(driver, W_084_lock_of_a_device)
 		.count = 1,
 		.queues = {{QUEUE, .type = PARALLEL, .handlers = KMTEST_HANDLE_CONTROL, .flags = KMTEST_DEFAULT_QUEUE}},
 	};
+	struct kmtest_op hold[] = {OP(LOCK, .slot = KM_OWN_DEVICE), OP(WAIT, .slot = GATE),
+				   OP(UNLOCK, .slot = KM_OWN_DEVICE)};
+	struct km_runner holder;
 	struct km_client client;
 
 	ASSERT_EQ(0, km_use(&self->km, &device));
-	DO(LOCK, KM_OWN_DEVICE);
+	ASSERT_EQ(0, km_run_begin(&self->km, &holder, KM_OWN_DEVICE, hold, 3));
+	ASSERT_NE(0, FIRST_OP(LOCK, KM_OWN_DEVICE).seq);
 	REQUEST(&client, R, AT(IO, COMPLETE));
 	EXPECT_TRUE(NEVER(IO, R));
-	DO(UNLOCK, KM_OWN_DEVICE);
+	DO(OPEN, GATE);
+	EXPECT_EQ(0, km_run_end(&holder));
 	EXPECT_EQ(STATUS_SUCCESS, km_end(&client));
 }
 

@@ -404,7 +404,10 @@ TEST_F(driver, W_075_removal_tells_of_what_the_driver_keeps)
 /* EvtIoStop and EvtIoResume keep a queue's scope. */
 TEST_F(driver, W_022_stop_in_the_scope_of_its_queue)
 {
+	struct kmtest_op hold[] = {OP(LOCK, .slot = OTHER_QUEUE), OP(WAIT, .slot = GATE),
+				   OP(UNLOCK, .slot = OTHER_QUEUE)};
 	struct km_powerer suspend;
+	struct km_runner holder;
 	struct km_client kept;
 
 	ASSERT_EQ(
@@ -415,10 +418,12 @@ TEST_F(driver, W_022_stop_in_the_scope_of_its_queue)
 	DELIVERED(&kept, R, AT(IO, FORWARD, .other = OTHER_QUEUE), AT(AGAIN, NOTE), AT(STOP, STOP_ACK),
 		  AT(RESUME, COMPLETE));
 	ASSERT_TRUE(SEEN(AGAIN | KMTEST_END, R));
-	DO(LOCK, OTHER_QUEUE);
+	ASSERT_EQ(0, km_run_begin(&self->km, &holder, OTHER_QUEUE, hold, 3));
+	ASSERT_NE(0, FIRST_OP(LOCK, OTHER_QUEUE).seq);
 	ASSERT_EQ(0, km_power_begin(&suspend, "kmtest", "suspend"));
 	EXPECT_TRUE(NEVER(STOP, R));
-	DO(UNLOCK, OTHER_QUEUE);
+	DO(OPEN, GATE);
+	EXPECT_EQ(0, km_run_end(&holder));
 	EXPECT_TRUE(SEEN(STOP | KMTEST_END, R));
 	EXPECT_EQ(IRQL_PASSIVE, FIRST(STOP, R).irql);
 	EXPECT_EQ(0, km_power_end(&suspend));

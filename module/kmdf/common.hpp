@@ -49,6 +49,16 @@ inline constexpr NTSTATUS status(unsigned int code)
 	return static_cast<NTSTATUS>(code);
 }
 
+// SAFETY: what a driver has put into an enumeration may be none of its values, and is a number until that is known.
+template <typename E> u32 number_of(const E &value)
+{
+	u32 number;
+
+	static_assert(sizeof(value) == sizeof(number));
+	__builtin_memcpy(&number, &value, sizeof(number));
+	return number;
+}
+
 // DISPATCH_LEVEL, as it is here: bottom halves are off, or worse.
 inline bool at_dispatch()
 {

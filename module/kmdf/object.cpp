@@ -94,11 +94,12 @@ NTSTATUS check_attributes(const WDF_OBJECT_ATTRIBUTES *attributes)
 	} else if (attributes->ContextSizeOverride) {
 		return STATUS_WDF_OBJECT_ATTRIBUTES_INVALID;
 	}
-	if (attributes->ExecutionLevel < WdfExecutionLevelInheritFromParent ||
-	    attributes->ExecutionLevel > WdfExecutionLevelDispatch)
+	u32 level = number_of(attributes->ExecutionLevel);
+	u32 scope = number_of(attributes->SynchronizationScope);
+
+	if (level < WdfExecutionLevelInheritFromParent || level > WdfExecutionLevelDispatch)
 		return STATUS_WDF_EXECUTION_LEVEL_INVALID;
-	if (attributes->SynchronizationScope < WdfSynchronizationScopeInheritFromParent ||
-	    attributes->SynchronizationScope > WdfSynchronizationScopeNone)
+	if (scope < WdfSynchronizationScopeInheritFromParent || scope > WdfSynchronizationScopeNone)
 		return STATUS_WDF_SYNCHRONIZATION_SCOPE_INVALID;
 	return STATUS_SUCCESS;
 }

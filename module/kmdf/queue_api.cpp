@@ -17,7 +17,9 @@ static NTSTATUS check_config(const WDF_IO_QUEUE_CONFIG &config)
 
 	if (config.Size != sizeof(config))
 		return STATUS_INFO_LENGTH_MISMATCH;
-	switch (config.DispatchType) {
+	if (number_of(config.PowerManaged) > WdfUseDefault)
+		return STATUS_INVALID_PARAMETER;
+	switch (number_of(config.DispatchType)) {
 	case WdfIoQueueDispatchSequential:
 	case WdfIoQueueDispatchParallel:
 		if (!handlers)
@@ -169,7 +171,7 @@ static bool matches_locked(const Request &request, const File *file, const WDF_R
 {
 	if (file && request.file.get() != file)
 		return false;
-	return !parameters || (parameters->Type == request.kind &&
+	return !parameters || (number_of(parameters->Type) == static_cast<u32>(request.kind) &&
 			       (request.kind != WdfRequestTypeDeviceControl ||
 				parameters->Parameters.DeviceIoControl.IoControlCode == request.code));
 }

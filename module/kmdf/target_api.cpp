@@ -24,7 +24,7 @@ static NTSTATUS open_target(Target &target, const WDF_IO_TARGET_OPEN_PARAMS &par
 
 	if (params.Size != sizeof(params))
 		return STATUS_INFO_LENGTH_MISMATCH;
-	switch (params.Type) {
+	switch (number_of(params.Type)) {
 	case WdfIoTargetOpenByName:
 		if (last_part(name, sizeof(name), params.TargetDeviceName))
 			to = find_device(name);
@@ -119,7 +119,7 @@ static NTSTATUS describe(const WDF_MEMORY_DESCRIPTOR *descriptor, Ref<Object> &p
 	*made = false;
 	if (!descriptor)
 		return STATUS_SUCCESS;
-	switch (descriptor->Type) {
+	switch (number_of(descriptor->Type)) {
 	case WdfMemoryDescriptorTypeBuffer: {
 		if (!descriptor->u.BufferType.Length)
 			return STATUS_SUCCESS;

@@ -366,6 +366,7 @@ static VOID Io(WDFQUEUE Queue, WDFREQUEST Request)
 
 VOID ApiBadQueue(PRESULT Result)
 {
+	WDF_REQUEST_PARAMETERS parameters;
 	WDF_IO_QUEUE_CONFIG config;
 	WDFQUEUE queue = NULL, other = NULL;
 	WDFREQUEST request = NULL;
@@ -378,7 +379,12 @@ VOID ApiBadQueue(PRESULT Result)
 	EQUAL(STATUS_INVALID_PARAMETER, WdfIoQueueCreate(ApiDevice, NULL, WDF_NO_OBJECT_ATTRIBUTES, &queue));
 	config.DispatchType = WdfIoQueueDispatchInvalid;
 	CHECK(!NT_SUCCESS(WdfIoQueueCreate(ApiDevice, &config, WDF_NO_OBJECT_ATTRIBUTES, &queue)));
+	config.DispatchType = (WDF_IO_QUEUE_DISPATCH_TYPE)77;
+	EQUAL(STATUS_INVALID_PARAMETER, WdfIoQueueCreate(ApiDevice, &config, WDF_NO_OBJECT_ATTRIBUTES, &queue));
 	config.DispatchType = WdfIoQueueDispatchParallel;
+	config.PowerManaged = (WDF_TRI_STATE)77;
+	EQUAL(STATUS_INVALID_PARAMETER, WdfIoQueueCreate(ApiDevice, &config, WDF_NO_OBJECT_ATTRIBUTES, &queue));
+	config.PowerManaged = WdfUseDefault;
 	config.Size--;
 	EQUAL(STATUS_INFO_LENGTH_MISMATCH, WdfIoQueueCreate(ApiDevice, &config, WDF_NO_OBJECT_ATTRIBUTES, &queue));
 	config.Size++;
@@ -392,6 +398,7 @@ VOID ApiBadQueue(PRESULT Result)
 	EQUAL(0, queued);
 	EQUAL(0, owned);
 	CHECK(!NT_SUCCESS(WdfIoQueueRetrieveNextRequest(queue, &request)));
+	EQUAL(STATUS_INVALID_PARAMETER, WdfDeviceConfigureRequestDispatching(ApiDevice, queue, (WDF_REQUEST_TYPE)77));
 	/* A notice of a manual queue, once. */
 	WDF_IO_QUEUE_CONFIG_INIT(&config, WdfIoQueueDispatchManual);
 	EQUAL(STATUS_SUCCESS, WdfIoQueueCreate(ApiDevice, &config, WDF_NO_OBJECT_ATTRIBUTES, &other));
@@ -402,6 +409,10 @@ VOID ApiBadQueue(PRESULT Result)
 	WdfIoQueueStopSynchronously(other);
 	EQUAL(STATUS_SUCCESS, WdfIoQueueReadyNotify(other, NULL, NULL));
 	CHECK(!NT_SUCCESS(WdfIoQueueFindRequest(other, NULL, NULL, NULL, &request)));
+	WdfIoQueueStart(other);
+	WDF_REQUEST_PARAMETERS_INIT(&parameters);
+	parameters.Type = (WDF_REQUEST_TYPE)77;
+	EQUAL(STATUS_NO_MORE_ENTRIES, WdfIoQueueFindRequest(other, NULL, NULL, &parameters, &request));
 	WdfObjectDelete(other);
 	WdfObjectDelete(queue);
 }

@@ -22,6 +22,9 @@ static WDFIOTARGET OpenLower(PRESULT Result)
 	params.Size--;
 	EQUAL(STATUS_INFO_LENGTH_MISMATCH, WdfIoTargetOpen(target, &params));
 	params.Size++;
+	params.Type = (WDF_IO_TARGET_OPEN_TYPE)77;
+	EQUAL(STATUS_INVALID_PARAMETER, WdfIoTargetOpen(target, &params));
+	params.Type = WdfIoTargetOpenByName;
 	EQUAL(STATUS_SUCCESS, WdfIoTargetOpen(target, &params));
 	EQUAL(STATUS_INVALID_DEVICE_STATE, WdfIoTargetOpen(target, &params));
 	EQUAL(WdfIoTargetStarted, WdfIoTargetGetState(target));
@@ -66,6 +69,8 @@ VOID ApiSynchronous(PRESULT Result)
 	EQUAL(0, bytes);
 	WDF_MEMORY_DESCRIPTOR_INIT_BUFFER(&none, NULL, 0);
 	EQUAL(STATUS_SUCCESS, WdfIoTargetSendIoctlSynchronously(target, NULL, TURN, &none, &none, NULL, NULL));
+	none.Type = (WDF_MEMORY_DESCRIPTOR_TYPE)77;
+	EQUAL(STATUS_NOT_SUPPORTED, WdfIoTargetSendIoctlSynchronously(target, NULL, TURN, &none, NULL, NULL, NULL));
 	none.Type = WdfMemoryDescriptorTypeMdl;
 	EQUAL(STATUS_NOT_SUPPORTED, WdfIoTargetSendIoctlSynchronously(target, NULL, TURN, &none, NULL, NULL, NULL));
 
