@@ -208,6 +208,14 @@ static void delete_queue(struct km *km)
 		km_op(km, &op);
 }
 
+static int open_module(const char *name)
+{
+	char path[4200];
+
+	snprintf(path, sizeof(path), "%s/%s.ko", kb_program_dir(), name);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
 static int module = -1;
 
 static int a_driver(struct km *km)
@@ -250,7 +258,6 @@ FIXTURE(faults)
 FIXTURE_SETUP(faults)
 {
 	int err = inject_begin();
-	char path[4200];
 
 	only_modules = err == ENOENT;
 	ASSERT_TRUE(!err || only_modules) TH_LOG("%s", strerror(err));
@@ -262,8 +269,7 @@ FIXTURE_SETUP(faults)
 	if (only_modules && fail_mine < 0)
 		SKIP(exit(KSFT_SKIP), "neither the kernel nor this kmdf.ko can fail an allocation");
 	ASSERT_EQ(0, syscall(SYS_io_setup, 4, &aio));
-	snprintf(path, sizeof(path), "%s/kmecho_auto_fast.ko", kb_program_dir());
-	module = open(path, O_RDONLY | O_CLOEXEC);
+	module = open_module("kmecho_auto_fast");
 	ASSERT_LE(0, module);
 	ASSERT_EQ(0, kb_insmod("kmapi"));
 	ASSERT_EQ(1, km_broken(&self->km, "DriverCreate")); /* on purpose */
@@ -343,6 +349,54 @@ TEST_F_TIMEOUT(faults, W_108_each_allocation_fails_once, 900)
 		EXPECT_LE(only_modules ? calls[i].least_of_module : calls[i].least, points[INJECT_ONE])
 		TH_LOG("%s: too few points", calls[i].name);
 	}
+}
+
+/* ---- kmdf.ko itself, where the kernel can fail its allocations; a tenth of them with $KEXTBRIDGE_ROUNDS=0.1 */
+
+FIXTURE(unloaded)
+{
+	int file;
+};
+
+FIXTURE_SETUP(unloaded)
+{
+	int err = inject_begin();
+
+	if (err == ENOENT)
+		SKIP(exit(KSFT_SKIP), "what fails is the kernel's own, which this one cannot make fail");
+	ASSERT_EQ(0, err);
+	ASSERT_EQ(0, km_unload("kmtest", KM_SOON_MS));
+	ASSERT_EQ(0, km_unload("kmdf", KM_SOON_MS));
+	self->file = open_module("kmdf");
+	ASSERT_LE(0, self->file);
+	ASSERT_EQ(0, mlockall(MCL_CURRENT));
+}
+
+FIXTURE_TEARDOWN(unloaded)
+{
+	close(self->file);
+	EXPECT_EQ(0, km_load_kmdf(NULL));
+}
+
+TEST_F_TIMEOUT(unloaded, W_108_module_that_cannot_be_loaded, 900)
+{
+	unsigned int step = kb_rounds(1000) < 1000 ? 1000 / kb_rounds(1000) : 1, failed = 0, misses = 0;
+
+	for (unsigned int point = 1; misses < 3; point += step) {
+		bool hit;
+		int err;
+
+		inject_arm(INJECT_ONE, point);
+		err = syscall(SYS_finit_module, self->file, "", 0) ? errno : 0;
+		hit = inject_disarm(INJECT_ONE);
+		ASSERT_TRUE(may_be(err)) TH_LOG("point %u: %s", point, strerror(err));
+		ASSERT_EQ(!err, kb_is_loaded("kmdf")) TH_LOG("point %u", point);
+		failed += err != 0;
+		misses = hit ? 0 : misses + 1;
+		ASSERT_EQ(0, err ? 0 : km_unload("kmdf", KM_SOON_MS));
+	}
+	TH_LOG("not loaded %u times; every allocation in %u", failed, step);
+	EXPECT_LE(20 / step + 1, failed);
 }
 
 /* ---- the system goes down */

@@ -203,7 +203,7 @@ VOID ApiKernel(PRESULT Result)
 	WDF_DRIVER_VERSION_AVAILABLE_PARAMS version;
 	KSPIN_LOCK lock;
 	KEVENT event;
-	KIRQL level;
+	KIRQL level, again;
 	PVOID pool;
 
 	none.QuadPart = 0;
@@ -227,6 +227,8 @@ VOID ApiKernel(PRESULT Result)
 	KeReleaseSpinLock(&lock, level);
 	KeRaiseIrql(DISPATCH_LEVEL, &level);
 	EQUAL(DISPATCH_LEVEL, KeGetCurrentIrql());
+	KeRaiseIrql(DISPATCH_LEVEL, &again);
+	EQUAL(DISPATCH_LEVEL, again);
 	KeAcquireSpinLockAtDpcLevel(&lock);
 	KeReleaseSpinLockFromDpcLevel(&lock);
 	CHECK(KeTryToAcquireSpinLockAtDpcLevel(&lock));

@@ -77,6 +77,7 @@ static VOID OfTimers(PRESULT Result, PVOID Handle)
 static VOID OfMemory(PRESULT Result, PVOID Handle)
 {
 	WDFCOLLECTION collection = NULL;
+	WDFSTRING string = NULL;
 	UNICODE_STRING text;
 	UCHAR bytes[4] = {};
 	size_t size = 1;
@@ -90,6 +91,9 @@ static VOID OfMemory(PRESULT Result, PVOID Handle)
 	BROKEN(WdfStringGetUnicodeString(Handle, &text));
 	EQUAL(0, text.Length);
 	CHECK(!NT_SUCCESS(BROKEN(WdfDriverRetrieveVersionString(WdfGetDriver(), Handle))));
+	EQUAL(STATUS_SUCCESS, WdfStringCreate(NULL, WDF_NO_OBJECT_ATTRIBUTES, &string));
+	CHECK(!NT_SUCCESS(BROKEN(WdfDriverRetrieveVersionString(Handle, string))));
+	WdfObjectDelete(string);
 	EQUAL(0, BROKEN(WdfCollectionGetCount(Handle)));
 	CHECK(!BROKEN(WdfCollectionGetItem(Handle, 0)));
 	CHECK(!BROKEN(WdfCollectionGetFirstItem(Handle)));

@@ -204,6 +204,32 @@ VOID ApiRefused(PRESULT Result, WDFREQUEST Request)
 	CHECK(!WdfFileObjectWdmGetFileObject(WdfRequestGetFileObject(Request)));
 }
 
+static VOID TimerFunction(WDFTIMER Timer)
+{
+	UNREFERENCED_PARAMETER(Timer);
+}
+
+/* Below a client's request, and below one that belongs to no device. */
+static VOID TimersOfRequests(PRESULT Result, WDFREQUEST Request)
+{
+	WDF_OBJECT_ATTRIBUTES attributes;
+	WDF_TIMER_CONFIG config;
+	WDFREQUEST own = NULL;
+	WDFTIMER timer = NULL;
+
+	WDF_TIMER_CONFIG_INIT(&config, TimerFunction);
+	config.AutomaticSerialization = FALSE;
+	WDF_OBJECT_ATTRIBUTES_INIT(&attributes);
+	attributes.ParentObject = Request;
+	EQUAL(STATUS_SUCCESS, WdfTimerCreate(&config, &attributes, &timer));
+	EQUAL((WDFOBJECT)Request, WdfTimerGetParentObject(timer));
+	WdfObjectDelete(timer);
+	EQUAL(STATUS_SUCCESS, WdfRequestCreate(WDF_NO_OBJECT_ATTRIBUTES, NULL, &own));
+	attributes.ParentObject = own;
+	EQUAL(STATUS_INVALID_DEVICE_REQUEST, WdfTimerCreate(&config, &attributes, &timer));
+	WdfObjectDelete(own);
+}
+
 VOID ApiRequest(PRESULT Result, WDFREQUEST Request)
 {
 	WDFFILEOBJECT file = WdfRequestGetFileObject(Request);
@@ -225,6 +251,7 @@ VOID ApiRequest(PRESULT Result, WDFREQUEST Request)
 	CHECK(!WdfRequestIsFrom32BitProcess(Request));
 	CHECK(!WdfRequestIsReserved(Request));
 	CHECK(!WdfRequestIsCanceled(Request));
+	TimersOfRequests(Result, Request);
 	EQUAL(ApiDevice, WdfIoQueueGetDevice(WdfRequestGetIoQueue(Request)));
 	WDF_REQUEST_PARAMETERS_INIT(&parameters);
 	WdfRequestGetParameters(Request, &parameters);

@@ -52,7 +52,9 @@ typedef EVT_WDF_OBJECT_CONTEXT_DESTROY EVT_WDF_DEVICE_CONTEXT_DESTROY;
  * Power and plug and play, in this order: PrepareHardware, D0Entry, SelfManagedIoInit when a device starts;
  * SelfManagedIoSuspend, D0Exit when it sleeps or goes; D0Entry, SelfManagedIoRestart when it wakes up;
  * SelfManagedIoFlush, ReleaseHardware, SelfManagedIoCleanup when it goes. All at PASSIVE_LEVEL, one at a time. A
- * status that is not NT_SUCCESS from one that starts the device ends the device.
+ * status that is not NT_SUCCESS from one that starts the device ends the device. What has not begun does not end: a
+ * device that goes before PrepareHardware was due gets no ReleaseHardware, before SelfManagedIoInit no
+ * SelfManagedIoFlush and no SelfManagedIoCleanup, and if that or SelfManagedIoRestart failed no SelfManagedIoSuspend.
  */
 typedef NTSTATUS EVT_WDF_DEVICE_D0_ENTRY(WDFDEVICE Device, WDF_POWER_DEVICE_STATE PreviousState);
 typedef EVT_WDF_DEVICE_D0_ENTRY *PFN_WDF_DEVICE_D0_ENTRY;
