@@ -262,12 +262,13 @@ static void *storm(void *arg)
 	for (uint32_t round = 0; round < storm->rounds && !storm->error; round++) {
 		uint32_t dice = kb_random() % 64;
 
-		if (dice < 32)
-			storm_request(storm);
-		else if (dice < 63)
-			storm_cancel(storm, dice % 4 ? 0 : KBTEST_CANCEL_NOWAIT);
-		else
+		/* Chance would leave it out of a short storm now and then. */
+		if (round % 64 == 63)
 			storm_cancel(storm, KBTEST_CANCEL_ALL);
+		else if (dice < 32)
+			storm_request(storm);
+		else
+			storm_cancel(storm, dice % 4 ? 0 : KBTEST_CANCEL_NOWAIT);
 		if (dice % 8 == 0)
 			usleep(kb_random() % 800);
 	}
@@ -325,7 +326,8 @@ TEST_F_TIMEOUT(chaos, T_012_storm_from_inside_callbacks, 1800)
 	EXPECT_GT(totals.cancelled, storms[0].cancelled + storms[1].cancelled + storms[0].by_all + storms[1].by_all);
 	EXPECT_GE(storms[0].cancelled + storms[1].cancelled, rounds / 100);
 	EXPECT_GE(storms[0].missed + storms[1].missed, rounds / 100);
-	EXPECT_GE(storms[0].by_all + storms[1].by_all, rounds / 100);
+	EXPECT_GE(storms[0].all + storms[1].all, rounds / 100);
+	EXPECT_GE(storms[0].by_all + storms[1].by_all, rounds / 200);
 	EXPECT_GE(totals.called_back, rounds / 10);
 }
 
