@@ -211,9 +211,14 @@ VOID ApiHandle(PRESULT Result, WDFREQUEST Request)
 
 /* ---- levels */
 
-static VOID Function(WDFOBJECT Object)
+static VOID TimerFunction(WDFTIMER Timer)
 {
-	UNREFERENCED_PARAMETER(Object);
+	UNREFERENCED_PARAMETER(Timer);
+}
+
+static VOID ItemFunction(WDFWORKITEM Item)
+{
+	UNREFERENCED_PARAMETER(Item);
 }
 
 static VOID SentAbovePassive(PRESULT Result)
@@ -278,9 +283,9 @@ VOID ApiLevel(PRESULT Result)
 	EQUAL(STATUS_SUCCESS, WdfWaitLockCreate(WDF_NO_OBJECT_ATTRIBUTES, &lock));
 	WDF_OBJECT_ATTRIBUTES_INIT(&attributes);
 	attributes.ParentObject = ApiDevice;
-	WDF_TIMER_CONFIG_INIT(&timerConfig, (PFN_WDF_TIMER)Function);
+	WDF_TIMER_CONFIG_INIT(&timerConfig, TimerFunction);
 	EQUAL(STATUS_SUCCESS, WdfTimerCreate(&timerConfig, &attributes, &timer));
-	WDF_WORKITEM_CONFIG_INIT(&itemConfig, (PFN_WDF_WORKITEM)Function);
+	WDF_WORKITEM_CONFIG_INIT(&itemConfig, ItemFunction);
 	itemConfig.AutomaticSerialization = FALSE;
 	EQUAL(STATUS_SUCCESS, WdfWorkItemCreate(&itemConfig, &attributes, &item));
 	WDF_OBJECT_ATTRIBUTES_INIT(&attributes);
