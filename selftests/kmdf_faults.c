@@ -2,7 +2,8 @@
 /*
  * KMDF: every allocation and every copy from or to user memory of every way into the module fails once, for the task
  * that comes in; and all that come after one that failed. That is on a kernel with fault injection; on others it is the
- * module's own allocations, which its test build fails (shim/test.c). selftests/run-program KERNEL kmdf_faults
+ * module's own allocations, which its test build fails (shim/test.c). And what else only that build can show: the
+ * shutdown. selftests/run-program KERNEL kmdf_faults
  */
 #include <linux/aio_abi.h>
 #include <sys/mman.h>

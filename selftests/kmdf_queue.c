@@ -400,7 +400,6 @@ TEST_F(driver, W_055_found_request_that_was_cancelled)
 	EXPECT_EQ(0, km_broken_any(&self->km));
 }
 
-/* One that the driver had, and has put back: EvtIoCanceledOnQueue is called for it. */
 /* By the file that they came through, and by what is asked. */
 TEST_F(driver, W_055_found_by_file_and_kind)
 {

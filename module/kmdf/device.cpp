@@ -86,10 +86,11 @@ NTSTATUS Device::power_up(bool first)
 	const WDF_PNPPOWER_EVENT_CALLBACKS &pnp_calls = init.pnp;
 	WDFDEVICE self = handle_of(*this);
 	NTSTATUS status = STATUS_SUCCESS;
-	{
+
+	if (first) {
 		SpinGuard guard(core.lock);
 
-		prepared = true;
+		begun = Begun::Prepared;
 	}
 	if (first && pnp_calls.EvtDevicePrepareHardware)
 		status = pnp_calls.EvtDevicePrepareHardware(self, nullptr, nullptr);
@@ -104,16 +105,18 @@ NTSTATUS Device::power_up(bool first)
 		SpinGuard guard(core.lock);
 
 		pnp = Pnp::Started;
-		managed = true;
+		begun = Begun::Managed;
 	}
 	each_queue([](Queue &queue) { queue.power_managed ? queue.power_start() : queue.dispatch(Enter::Event); });
 	if (first && pnp_calls.EvtDeviceSelfManagedIoInit)
 		status = pnp_calls.EvtDeviceSelfManagedIoInit(self);
 	else if (!first && pnp_calls.EvtDeviceSelfManagedIoRestart)
 		status = pnp_calls.EvtDeviceSelfManagedIoRestart(self);
-	SpinGuard guard(core.lock);
+	if (NT_SUCCESS(status)) {
+		SpinGuard guard(core.lock);
 
-	running = NT_SUCCESS(status);
+		begun = Begun::Running;
+	}
 	return status;
 }
 
@@ -269,15 +272,13 @@ void Device::resume()
 void Device::retire()
 {
 	Pnp before;
-	bool was_prepared, was_managed, was_running;
+	Begun reached;
 	::device *old = node;
 	{
 		SpinGuard guard(core.lock);
 
 		before = pnp;
-		was_prepared = prepared;
-		was_managed = managed;
-		was_running = running;
+		reached = begun;
 		if (pnp == Pnp::Removing || pnp == Pnp::Removed)
 			return;
 		pnp = Pnp::Removing;
@@ -285,17 +286,17 @@ void Device::retire()
 	if (old)
 		shim_kmdf_node_destroy(minor, old);
 	node = nullptr;
-	if (before == Pnp::Started && was_running && init.pnp.EvtDeviceSelfManagedIoSuspend)
+	if (before == Pnp::Started && reached == Begun::Running && init.pnp.EvtDeviceSelfManagedIoSuspend)
 		init.pnp.EvtDeviceSelfManagedIoSuspend(handle_of(*this));
 	each_queue([](Queue &queue) { queue.begin_purge(); });
 	stop_queues(WdfRequestStopActionPurge);
 	if (before == Pnp::Started)
 		power_down(WdfPowerDeviceD3Final);
-	if (was_managed && init.pnp.EvtDeviceSelfManagedIoFlush)
+	if (reached >= Begun::Managed && init.pnp.EvtDeviceSelfManagedIoFlush)
 		init.pnp.EvtDeviceSelfManagedIoFlush(handle_of(*this));
-	if (was_prepared && init.pnp.EvtDeviceReleaseHardware)
+	if (reached >= Begun::Prepared && init.pnp.EvtDeviceReleaseHardware)
 		init.pnp.EvtDeviceReleaseHardware(handle_of(*this), nullptr);
-	if (was_managed && init.pnp.EvtDeviceSelfManagedIoCleanup)
+	if (reached >= Begun::Managed && init.pnp.EvtDeviceSelfManagedIoCleanup)
 		init.pnp.EvtDeviceSelfManagedIoCleanup(handle_of(*this));
 	report_left();
 	SpinGuard guard(core.lock);

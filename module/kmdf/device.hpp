@@ -43,6 +43,10 @@ namespace kmdf {
 
 enum class Pnp : u8 { Adding, Started, LowPower, Removing, Removed };
 
+// How far the driver's callbacks have come: what has not begun is not told of the end, either. Prepared:
+// EvtDevicePrepareHardware's turn has come. Managed: EvtDeviceSelfManagedIoInit's or ...Restart's. Running: which succeeded.
+enum class Begun : u8 { Nothing, Prepared, Managed, Running };
+
 class Target;
 
 class Device final : public Object {
@@ -63,11 +67,7 @@ class Device final : public Object {
 	ListNode driver_node KEXTBRIDGE_GUARDED_BY(core_lock());
 
 	Pnp pnp KEXTBRIDGE_GUARDED_BY(core_lock()) = Pnp::Adding;
-	// EvtDevicePrepareHardware's turn has come; EvtDeviceSelfManagedIoInit's; and what it has begun goes on. Whose turn has
-	// not come is not told of the end, either.
-	bool prepared KEXTBRIDGE_GUARDED_BY(core_lock()) = false;
-	bool managed KEXTBRIDGE_GUARDED_BY(core_lock()) = false;
-	bool running KEXTBRIDGE_GUARDED_BY(core_lock()) = false;
+	Begun begun KEXTBRIDGE_GUARDED_BY(core_lock()) = Begun::Nothing;
 	Queue *default_queue KEXTBRIDGE_GUARDED_BY(core_lock()) = nullptr;
 	Queue *by_type[16] KEXTBRIDGE_GUARDED_BY(core_lock()) = {}; // by WDF_REQUEST_TYPE
 	u32 opens KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;

@@ -13,20 +13,15 @@ DECLARE_CONST_UNICODE_STRING(CreatedLink, L"\\DosDevices\\kmapi_created_too");
 
 static UCHAR Buffer[8];
 
-static VOID TimerFunction(WDFTIMER Timer)
-{
-	UNREFERENCED_PARAMETER(Timer);
-}
+/* Makes one, by number, of those that there are; STATUS_NO_MORE_ENTRIES: no more of them. */
+typedef NTSTATUS CREATE(int Number, WDFDEVICE Device, PWDF_OBJECT_ATTRIBUTES Attributes, WDFOBJECT *Made);
 
-static VOID ItemFunction(WDFWORKITEM Item)
-{
-	UNREFERENCED_PARAMETER(Item);
-}
-
-/* What any object can be the parent of, by number; STATUS_NO_MORE_ENTRIES: no more of them. */
-static NTSTATUS CreateAny(int Number, PWDF_OBJECT_ATTRIBUTES Attributes, WDFOBJECT *Made)
+/* What any object can be the parent of. */
+static NTSTATUS CreateAny(int Number, WDFDEVICE Device, PWDF_OBJECT_ATTRIBUTES Attributes, WDFOBJECT *Made)
 {
 	UNICODE_STRING text = RTL_CONSTANT_STRING(L"text");
+
+	UNREFERENCED_PARAMETER(Device);
 
 	*Made = NULL;
 	switch (Number) {
@@ -51,24 +46,27 @@ static NTSTATUS CreateAny(int Number, PWDF_OBJECT_ATTRIBUTES Attributes, WDFOBJE
 }
 
 /* What only a device or what belongs to one can be the parent of. */
-static NTSTATUS CreateOfDevice(int Number, PWDF_OBJECT_ATTRIBUTES Attributes, WDFOBJECT *Made)
+static NTSTATUS CreateOfDevice(int Number, WDFDEVICE Device, PWDF_OBJECT_ATTRIBUTES Attributes, WDFOBJECT *Made)
 {
 	WDF_TIMER_CONFIG timerConfig;
 	WDF_WORKITEM_CONFIG itemConfig;
 
+	UNREFERENCED_PARAMETER(Device);
+
 	*Made = NULL;
 	switch (Number) {
 	case 0:
-		WDF_TIMER_CONFIG_INIT(&timerConfig, TimerFunction);
+		WDF_TIMER_CONFIG_INIT(&timerConfig, ApiTimer);
 		return WdfTimerCreate(&timerConfig, Attributes, (WDFTIMER *)Made);
 	case 1:
-		WDF_WORKITEM_CONFIG_INIT(&itemConfig, ItemFunction);
+		WDF_WORKITEM_CONFIG_INIT(&itemConfig, ApiItem);
 		itemConfig.AutomaticSerialization = FALSE;
 		return WdfWorkItemCreate(&itemConfig, Attributes, (WDFWORKITEM *)Made);
 	}
 	return STATUS_NO_MORE_ENTRIES;
 }
 
+/* What only a device is asked for. */
 static NTSTATUS CreateBelow(int Number, WDFDEVICE Device, PWDF_OBJECT_ATTRIBUTES Attributes, WDFOBJECT *Made)
 {
 	WDF_IO_QUEUE_CONFIG config;
@@ -84,13 +82,22 @@ static NTSTATUS CreateBelow(int Number, WDFDEVICE Device, PWDF_OBJECT_ATTRIBUTES
 	return STATUS_NO_MORE_ENTRIES;
 }
 
-/* ---- all of them, deleted in the end: what fails is whoever's memory it is that there is not */
+/* ---- all of them, deleted at once: what fails is whoever's memory it is that there is not */
+
+static NTSTATUS CreateAll(CREATE *Create, WDFDEVICE Device, PWDF_OBJECT_ATTRIBUTES Attributes)
+{
+	NTSTATUS status;
+	WDFOBJECT made;
+
+	for (int i = 0; NT_SUCCESS(status = Create(i, Device, Attributes, &made)); i++)
+		WdfObjectDelete(made);
+	return status == STATUS_NO_MORE_ENTRIES ? STATUS_SUCCESS : status;
+}
 
 static NTSTATUS CreateDevice(void)
 {
 	PWDFDEVICE_INIT init = WdfControlDeviceInitAllocate(WdfGetDriver(), &CreatedSddl);
 	WDFDEVICE device = NULL;
-	WDFOBJECT made;
 	NTSTATUS status;
 
 	if (!init)
@@ -105,8 +112,8 @@ static NTSTATUS CreateDevice(void)
 	status = WdfDeviceCreateSymbolicLink(device, &CreatedLink);
 	if (NT_SUCCESS(status))
 		status = WdfDeviceCreateDeviceInterface(device, &ApiInterface, &CreatedLink);
-	for (int i = 0; NT_SUCCESS(status) && i < 2; i++)
-		status = CreateBelow(i, device, WDF_NO_OBJECT_ATTRIBUTES, &made);
+	if (NT_SUCCESS(status))
+		status = CreateAll(CreateBelow, device, WDF_NO_OBJECT_ATTRIBUTES);
 	if (NT_SUCCESS(status) && !WdfDeviceGetIoTarget(device))
 		status = STATUS_INSUFFICIENT_RESOURCES;
 	WdfObjectDelete(device);
@@ -116,7 +123,7 @@ static NTSTATUS CreateDevice(void)
 NTSTATUS ApiCreate(void)
 {
 	WDF_OBJECT_ATTRIBUTES attributes;
-	WDFOBJECT parent, made;
+	WDFOBJECT parent;
 	NTSTATUS status;
 	PVOID context;
 
@@ -126,21 +133,27 @@ NTSTATUS ApiCreate(void)
 		return status;
 	status = WdfObjectAllocateContext(parent, &attributes, &context);
 	attributes.ParentObject = parent;
-	for (int i = 0; NT_SUCCESS(status); i++)
-		status = CreateAny(i, &attributes, &made);
+	if (NT_SUCCESS(status))
+		status = CreateAll(CreateAny, ApiDevice, &attributes);
 	WdfObjectDelete(parent);
 	attributes.ParentObject = ApiDevice;
-	for (int i = 0; status == STATUS_NO_MORE_ENTRIES && i < 2; i++) {
-		status = CreateOfDevice(i, &attributes, &made);
-		if (NT_SUCCESS(status)) {
-			WdfObjectDelete(made);
-			status = STATUS_NO_MORE_ENTRIES;
-		}
-	}
-	return status == STATUS_NO_MORE_ENTRIES ? CreateDevice() : status;
+	if (NT_SUCCESS(status))
+		status = CreateAll(CreateOfDevice, ApiDevice, &attributes);
+	return NT_SUCCESS(status) ? CreateDevice() : status;
 }
 
 /* ---- too late, or never */
+
+static VOID NoneCanBe(PRESULT Result, CREATE *Create, WDFDEVICE Device, PWDF_OBJECT_ATTRIBUTES Attributes, NTSTATUS Why)
+{
+	NTSTATUS status;
+	WDFOBJECT made;
+	int i;
+
+	for (i = 0; (status = Create(i, Device, Attributes, &made)) != STATUS_NO_MORE_ENTRIES; i++)
+		EQUAL(Why, status);
+	CHECK(i);
+}
 
 static PRESULT Late;
 
@@ -148,39 +161,28 @@ static VOID LateChildren(WDFOBJECT Object)
 {
 	PRESULT Result = Late;
 	WDF_OBJECT_ATTRIBUTES attributes;
-	WDFOBJECT made;
 	PVOID context;
-	NTSTATUS status;
 
 	WDF_OBJECT_ATTRIBUTES_INIT_CONTEXT_TYPE(&attributes, CREATED);
 	EQUAL(STATUS_DELETE_PENDING, WdfObjectAllocateContext(Object, &attributes, &context));
 	attributes.ParentObject = Object;
-	for (int i = 0; (status = CreateAny(i, &attributes, &made)) != STATUS_NO_MORE_ENTRIES; i++)
-		EQUAL(STATUS_DELETE_PENDING, status);
+	NoneCanBe(Result, CreateAny, ApiDevice, &attributes, STATUS_DELETE_PENDING);
 }
 
 static VOID LateOfQueue(WDFOBJECT Object)
 {
-	PRESULT Result = Late;
 	WDF_OBJECT_ATTRIBUTES attributes;
-	WDFOBJECT made;
-	NTSTATUS status;
 
 	WDF_OBJECT_ATTRIBUTES_INIT(&attributes);
 	attributes.ParentObject = Object;
-	for (int i = 0; (status = CreateOfDevice(i, &attributes, &made)) != STATUS_NO_MORE_ENTRIES; i++)
-		EQUAL(STATUS_DELETE_PENDING, status);
+	NoneCanBe(Late, CreateOfDevice, ApiDevice, &attributes, STATUS_DELETE_PENDING);
 }
 
 static VOID LateOfDevice(WDFOBJECT Object)
 {
 	PRESULT Result = Late;
-	WDFOBJECT made;
-	NTSTATUS status;
 
-	for (int i = 0; (status = CreateBelow(i, Object, WDF_NO_OBJECT_ATTRIBUTES, &made)) != STATUS_NO_MORE_ENTRIES;
-	     i++)
-		EQUAL(STATUS_DELETE_PENDING, status);
+	NoneCanBe(Result, CreateBelow, Object, WDF_NO_OBJECT_ATTRIBUTES, STATUS_DELETE_PENDING);
 	CHECK(!WdfDeviceGetIoTarget(Object));
 }
 
@@ -189,28 +191,21 @@ static VOID Attributes(PRESULT Result)
 {
 	WDF_OBJECT_ATTRIBUTES attributes;
 	WDFOBJECT made;
-	NTSTATUS status;
 
 	WDF_OBJECT_ATTRIBUTES_INIT(&attributes);
 	attributes.Size--;
-	for (int i = 0; (status = CreateAny(i, &attributes, &made)) != STATUS_NO_MORE_ENTRIES; i++)
-		EQUAL(STATUS_INFO_LENGTH_MISMATCH, status);
+	NoneCanBe(Result, CreateAny, ApiDevice, &attributes, STATUS_INFO_LENGTH_MISMATCH);
 	attributes.Size++;
 	attributes.ParentObject = ApiDevice;
 	attributes.ExecutionLevel = (WDF_EXECUTION_LEVEL)17;
-	for (int i = 0; (status = CreateOfDevice(i, &attributes, &made)) != STATUS_NO_MORE_ENTRIES; i++)
-		CHECK(!NT_SUCCESS(status));
+	NoneCanBe(Result, CreateOfDevice, ApiDevice, &attributes, STATUS_WDF_EXECUTION_LEVEL_INVALID);
 	attributes.ExecutionLevel = WdfExecutionLevelInheritFromParent;
 	attributes.SynchronizationScope = (WDF_SYNCHRONIZATION_SCOPE)17;
 	attributes.ParentObject = NULL;
-	for (int i = 0; (status = CreateBelow(i, ApiDevice, &attributes, &made)) != STATUS_NO_MORE_ENTRIES; i++)
-		CHECK(!NT_SUCCESS(status));
+	NoneCanBe(Result, CreateBelow, ApiDevice, &attributes, STATUS_WDF_SYNCHRONIZATION_SCOPE_INVALID);
 	attributes.SynchronizationScope = WdfSynchronizationScopeInheritFromParent;
 	attributes.ParentObject = WdfGetDriver();
-	for (int i = 0; (status = CreateAny(i, &attributes, &made)) != STATUS_NO_MORE_ENTRIES; i++) {
-		EQUAL(STATUS_SUCCESS, status);
-		WdfObjectDelete(made);
-	}
+	EQUAL(STATUS_SUCCESS, CreateAll(CreateAny, ApiDevice, &attributes));
 	attributes.ContextSizeOverride = 8;
 	CHECK(!NT_SUCCESS(WdfObjectCreate(&attributes, &made)));
 }

@@ -25,6 +25,10 @@ FORCEINLINE VOID Check(PRESULT Result, BOOLEAN Good, ULONG Line)
 extern WDFDEVICE ApiDevice, ApiLower;
 extern const GUID ApiInterface;
 
+/* They do nothing. */
+EVT_WDF_TIMER ApiTimer;
+EVT_WDF_WORKITEM ApiItem;
+
 /* Each file has one. */
 typedef struct _OFFILE {
 	ULONG Opened;

@@ -96,12 +96,12 @@ VOID ApiMemory(PRESULT Result)
 	WdfObjectDelete(string);
 }
 
-static VOID TimerFunction(WDFTIMER Timer)
+_Use_decl_annotations_ VOID ApiTimer(WDFTIMER Timer)
 {
 	UNREFERENCED_PARAMETER(Timer);
 }
 
-static VOID ItemFunction(WDFWORKITEM Item)
+_Use_decl_annotations_ VOID ApiItem(WDFWORKITEM Item)
 {
 	UNREFERENCED_PARAMETER(Item);
 }
@@ -115,8 +115,8 @@ static VOID ParentsOfTimers(PRESULT Result)
 	WDFTIMER timer = NULL;
 	LARGE_INTEGER until;
 
-	WDF_TIMER_CONFIG_INIT(&timerConfig, TimerFunction);
-	WDF_WORKITEM_CONFIG_INIT(&itemConfig, ItemFunction);
+	WDF_TIMER_CONFIG_INIT(&timerConfig, ApiTimer);
+	WDF_WORKITEM_CONFIG_INIT(&itemConfig, ApiItem);
 	EQUAL(STATUS_WDF_PARENT_NOT_SPECIFIED, WdfTimerCreate(&timerConfig, WDF_NO_OBJECT_ATTRIBUTES, &timer));
 	EQUAL(STATUS_WDF_PARENT_NOT_SPECIFIED, WdfWorkItemCreate(&itemConfig, WDF_NO_OBJECT_ATTRIBUTES, &item));
 	WDF_OBJECT_ATTRIBUTES_INIT(&attributes);
@@ -132,7 +132,7 @@ static VOID ParentsOfTimers(PRESULT Result)
 	WDF_WORKITEM_CONFIG_INIT(&itemConfig, NULL);
 	EQUAL(STATUS_INVALID_PARAMETER, WdfTimerCreate(&timerConfig, &attributes, &timer));
 	EQUAL(STATUS_INVALID_PARAMETER, WdfWorkItemCreate(&itemConfig, &attributes, &item));
-	WDF_TIMER_CONFIG_INIT_PERIODIC(&timerConfig, TimerFunction, 100);
+	WDF_TIMER_CONFIG_INIT_PERIODIC(&timerConfig, ApiTimer, 100);
 	attributes.ExecutionLevel = WdfExecutionLevelPassive;
 	EQUAL(STATUS_NOT_SUPPORTED, WdfTimerCreate(&timerConfig, &attributes, &timer));
 	attributes.ExecutionLevel = WdfExecutionLevelInheritFromParent;
@@ -144,7 +144,7 @@ static VOID ParentsOfTimers(PRESULT Result)
 	CHECK(!WdfTimerStart(timer, until.QuadPart + 100 * 10000000ll));
 	CHECK(WdfTimerStop(timer, TRUE));
 	CHECK(!WdfTimerStop(timer, TRUE));
-	WDF_WORKITEM_CONFIG_INIT(&itemConfig, ItemFunction);
+	WDF_WORKITEM_CONFIG_INIT(&itemConfig, ApiItem);
 	itemConfig.AutomaticSerialization = FALSE;
 	EQUAL(STATUS_SUCCESS, WdfWorkItemCreate(&itemConfig, &attributes, &item));
 	EQUAL(ApiDevice, WdfWorkItemGetParentObject(item));

@@ -211,16 +211,6 @@ VOID ApiHandle(PRESULT Result, WDFREQUEST Request)
 
 /* ---- levels */
 
-static VOID TimerFunction(WDFTIMER Timer)
-{
-	UNREFERENCED_PARAMETER(Timer);
-}
-
-static VOID ItemFunction(WDFWORKITEM Item)
-{
-	UNREFERENCED_PARAMETER(Item);
-}
-
 static VOID SentAbovePassive(PRESULT Result)
 {
 	WDF_MEMORY_DESCRIPTOR out;
@@ -283,9 +273,9 @@ VOID ApiLevel(PRESULT Result)
 	EQUAL(STATUS_SUCCESS, WdfWaitLockCreate(WDF_NO_OBJECT_ATTRIBUTES, &lock));
 	WDF_OBJECT_ATTRIBUTES_INIT(&attributes);
 	attributes.ParentObject = ApiDevice;
-	WDF_TIMER_CONFIG_INIT(&timerConfig, TimerFunction);
+	WDF_TIMER_CONFIG_INIT(&timerConfig, ApiTimer);
 	EQUAL(STATUS_SUCCESS, WdfTimerCreate(&timerConfig, &attributes, &timer));
-	WDF_WORKITEM_CONFIG_INIT(&itemConfig, ItemFunction);
+	WDF_WORKITEM_CONFIG_INIT(&itemConfig, ApiItem);
 	itemConfig.AutomaticSerialization = FALSE;
 	EQUAL(STATUS_SUCCESS, WdfWorkItemCreate(&itemConfig, &attributes, &item));
 	WDF_OBJECT_ATTRIBUTES_INIT(&attributes);

@@ -204,11 +204,6 @@ VOID ApiRefused(PRESULT Result, WDFREQUEST Request)
 	CHECK(!WdfFileObjectWdmGetFileObject(WdfRequestGetFileObject(Request)));
 }
 
-static VOID TimerFunction(WDFTIMER Timer)
-{
-	UNREFERENCED_PARAMETER(Timer);
-}
-
 /* Below a client's request, and below one that belongs to no device. */
 static VOID TimersOfRequests(PRESULT Result, WDFREQUEST Request)
 {
@@ -217,7 +212,7 @@ static VOID TimersOfRequests(PRESULT Result, WDFREQUEST Request)
 	WDFREQUEST own = NULL;
 	WDFTIMER timer = NULL;
 
-	WDF_TIMER_CONFIG_INIT(&config, TimerFunction);
+	WDF_TIMER_CONFIG_INIT(&config, ApiTimer);
 	config.AutomaticSerialization = FALSE;
 	WDF_OBJECT_ATTRIBUTES_INIT(&attributes);
 	attributes.ParentObject = Request;
