@@ -17,6 +17,7 @@
 namespace {
 
 constexpr size_t kLongest = 1 << 15;
+constexpr kern_return_t kUntouched = 77;
 
 fuzz::Input *node;    // what the kernel answers
 unsigned int changes; // calls that change something
@@ -118,7 +119,7 @@ void request(const std::string &content, uint8_t handles)
 	void *log = &log;
 	uint32_t length = 77;
 	uint32_t log_length = 77;
-	kern_return_t result = 77;
+	kern_return_t result = kUntouched;
 
 	if (kextbridge_open("node", &kb) || kextbridge_daemon_open("node", &daemon))
 		fuzz::wrong("no handles");
@@ -135,7 +136,7 @@ void request(const std::string &content, uint8_t handles)
 	}
 	if (transport != (content.empty() ? KERN_FAILURE : KERN_SUCCESS))
 		fuzz::wrong("the transport's result is %d", transport);
-	if (result == 77 || log || log_length || !response != !length)
+	if (result == kUntouched || log || log_length || !response != !length)
 		fuzz::wrong("an output that is not cleared");
 	if (result && response)
 		fuzz::wrong("0x%08x, and a response", static_cast<unsigned int>(result));
@@ -175,6 +176,14 @@ std::string record(fuzz::Input &input)
 	return std::string(reinterpret_cast<const char *>(&header), sizeof(header)) + strings;
 }
 
+// The kernel's for a kext or a reply: all but what would look as if nobody had written a result.
+int32_t any_result(fuzz::Input &input)
+{
+	auto result = static_cast<int32_t>(input.number());
+
+	return result == kUntouched ? kOSReturnSuccess : result;
+}
+
 void exchange(kextd_exchange &args, fuzz::Input &input)
 {
 	std::string bytes;
@@ -189,7 +198,7 @@ void exchange(kextd_exchange &args, fuzz::Input &input)
 			fuzz::wrong("a reply to %llu with the flags 0x%x", reply.id, reply.flags);
 		if (reply.flags & KEXTD_REPLY_DATA)
 			bytes.assign(reinterpret_cast<const char *>(reply.data), reply.length);
-		reply.status = static_cast<int32_t>(input.number());
+		reply.status = any_result(input);
 	}
 	args.request_count = 0;
 	args.requests_used = 0;
@@ -265,11 +274,11 @@ int call(int, unsigned long request, void *argument, OnSignal)
 		break;
 	case KEXTBRIDGE_IOC_UNLOAD:
 		changes++;
-		static_cast<kextbridge_tag *>(argument)->result = static_cast<int32_t>(node->number());
+		static_cast<kextbridge_tag *>(argument)->result = any_result(*node);
 		break;
 	case KEXTBRIDGE_IOC_LOAD:
 		changes++;
-		static_cast<struct kextbridge_load *>(argument)->result = static_cast<int32_t>(node->number());
+		static_cast<struct kextbridge_load *>(argument)->result = any_result(*node);
 		break;
 	default:
 		fuzz::wrong("a call that no predicate makes: 0x%lx", request);

@@ -258,6 +258,7 @@ class Unload {
 	s32 result_ = 0x7777;
 	long error_ = 0;
 	std::atomic<fake::Task *> task_{nullptr};
+	std::atomic<bool> returned_{false};
 	std::atomic<bool> joined_{false};
 	std::thread thread_;
 
@@ -269,6 +270,7 @@ class Unload {
 
 			  result_ = outcome.result;
 			  error_ = outcome.error;
+			  returned_ = true;
 			  while (!joined_)
 				  std::this_thread::yield();
 		  })
@@ -278,6 +280,7 @@ class Unload {
 	}
 	~Unload() { result(); }
 	fake::Task &task() { return *task_; }
+	bool has_returned() const { return returned_; }
 	s32 result()
 	{
 		joined_ = true;

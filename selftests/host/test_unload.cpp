@@ -238,10 +238,13 @@ TEST_F(Oskext, lease_wait_is_killable)
 	};
 	ASSERT_EQ(kext.insmod(), 0);
 	Unload unload(kext);
+	while (!kext.in_stop)
+		std::this_thread::yield();
 	fake::wait_until_asleep(unload.task());
-	// A signal that is not fatal does not end it.
+	// A signal that is not fatal does not end it. The time is for one that would.
 	fake::interrupt(unload.task());
 	std::this_thread::sleep_for(std::chrono::milliseconds(2));
+	EXPECT_FALSE(unload.has_returned());
 	EXPECT_EQ(kext.state(), host::stopping);
 	fake::kill(unload.task());
 	EXPECT_EQ(unload.error(), -SHIM_ERESTARTSYS);
