@@ -59,6 +59,9 @@ struct Behaviour {
 	u32 stop = 0;
 	u32 callback = 0;
 	u32 left = 0; // how often its callback acts
+
+	// Its callback cancels one, all, or a scope's, or unloads its kext.
+	bool ends_others() const { return callback == 2 || callback == 3 || callback == 6 || callback == 7; }
 };
 
 // The driver's contexts of requests that have not ended: each ends once, by a callback or a cancel, or with a start function

@@ -284,10 +284,9 @@ long Machine::exchange(DaemonFile &daemon, kextd_exchange args, unsigned char *r
 	daemon.notify |= args.flags & KEXTD_EXCHANGE_NOTIFY;
 	Argument<kextd_exchange> argument(user_, in_, args);
 	bool copies_fail = injected();
-	// While these replies are taken, a callback may cancel what others of them are for.
-	bool stable = std::none_of(std::begin(behaviours_), std::end(behaviours_), [](const Behaviour &behaviour) {
-		return behaviour.callback == 2 || behaviour.callback == 3;
-	});
+	// While these replies are taken, a callback may end what others of them are for.
+	bool stable = std::none_of(std::begin(behaviours_), std::end(behaviours_),
+				   [](const Behaviour &behaviour) { return behaviour.ends_others(); });
 
 	if (count)
 		memcpy(given.data(), replies, count * sizeof(kextd_reply));
