@@ -392,12 +392,12 @@ void Machine::kext_allocate()
 	}
 	bool fixed = how & 2 && how & 4;
 	kern_return_t result = kext_alloc(how >= 0xf8 ? nullptr : &addr, size, fixed);
-	kern_return_t expected = how >= 0xf8                      ? KERN_INVALID_ARGUMENT :
-				 !size                            ? KERN_SUCCESS :
-				 !whole                           ? KERN_NO_SPACE :
-				 !fixed                           ? KERN_SUCCESS :
-				 before % 4096 || !(before >> 63) ? KERN_INVALID_ADDRESS :
-								    KERN_NO_SPACE;
+	kern_return_t expected = how >= 0xf8                           ? KERN_INVALID_ARGUMENT :
+				 !size                                 ? KERN_SUCCESS :
+				 !whole                                ? KERN_NO_SPACE :
+				 !fixed                                ? KERN_SUCCESS :
+				 before % 4096 || before >> 56 != 0xff ? KERN_INVALID_ADDRESS :
+									 KERN_NO_SPACE;
 	bool short_of_memory = size > 1ull << 32 || injected();
 
 	if (result != expected && !(expected == KERN_SUCCESS && result == KERN_RESOURCE_SHORTAGE && short_of_memory))
