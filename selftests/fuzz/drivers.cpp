@@ -380,6 +380,9 @@ void Machine::kext_allocate()
 		whole = (size + 4095) / 4096 * 4096;
 		range = ranges_.find(addr);
 		bool right = range != ranges_.end() && range->second == whole && size;
+
+		// Nobody else takes or gives back memory meanwhile.
+		fake::settle();
 		u64 bytes = fake::allocated_bytes();
 
 		kext_free(addr, size);
