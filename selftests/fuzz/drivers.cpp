@@ -380,13 +380,11 @@ void Machine::kext_allocate()
 		whole = (size + 4095) / 4096 * 4096;
 		range = ranges_.find(addr);
 		bool right = range != ranges_.end() && range->second == whole && size;
-
-		// Nobody else takes or gives back memory meanwhile.
-		fake::settle();
-		u64 bytes = fake::allocated_bytes();
+		// Nobody else has such memory; of other memory, anybody may take and give back some meanwhile.
+		u64 bytes = fake::vmalloced_bytes();
 
 		kext_free(addr, size);
-		if (fake::allocated_bytes() != bytes - (right ? whole : 0))
+		if (fake::vmalloced_bytes() != bytes - (right ? whole : 0))
 			wrong("kext_free of %llu bytes at 0x%llx", static_cast<unsigned long long>(size),
 			      static_cast<unsigned long long>(addr));
 		if (right)

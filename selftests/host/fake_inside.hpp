@@ -39,7 +39,8 @@ struct Counters {
 	std::atomic<long> pid_refs;
 	std::atomic<long> sleepers;
 	std::atomic<long> bytes;
-	std::atomic<u64> made; // allocations, since the program started
+	std::atomic<long> vmalloced; // of these, those of __vmalloc()
+	std::atomic<u64> made;       // allocations, since the program started
 	std::atomic<u64> grace_periods;
 };
 extern Counters counters;

@@ -19,6 +19,11 @@ u64 allocated_bytes()
 	return static_cast<u64>(counters.bytes.load());
 }
 
+u64 vmalloced_bytes()
+{
+	return static_cast<u64>(counters.vmalloced.load());
+}
+
 u64 allocations_made()
 {
 	return counters.made;
@@ -99,6 +104,7 @@ void *allocate_pages(size_t size, unsigned int gfp)
 	memset(pages, gfp & SHIM_GFP_ZERO ? 0 : 0x5a, size);
 	fake::counters.allocations.fetch_add(1, std::memory_order_relaxed);
 	fake::counters.bytes.fetch_add(static_cast<long>(size), std::memory_order_relaxed);
+	fake::counters.vmalloced.fetch_add(static_cast<long>(size), std::memory_order_relaxed);
 	return pages;
 }
 
@@ -117,6 +123,7 @@ void release_pages(const void *p)
 	area->magic = kFreed;
 	fake::counters.allocations.fetch_sub(1, std::memory_order_relaxed);
 	fake::counters.bytes.fetch_sub(static_cast<long>(area->size), std::memory_order_relaxed);
+	fake::counters.vmalloced.fetch_sub(static_cast<long>(area->size), std::memory_order_relaxed);
 	fake::give_back(area->memory, area->memory_size);
 }
 

@@ -105,6 +105,7 @@ bool fail_allocation(unsigned int nth);
 bool fail_user_copy(unsigned int nth);
 // Bytes of all live allocations.
 u64 allocated_bytes();
+u64 vmalloced_bytes();
 u64 allocations_made(); // since the program started
 
 // ---- user memory
