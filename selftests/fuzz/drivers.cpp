@@ -31,10 +31,9 @@ OSReturn Machine::request_of(host::Kext &kext)
 
 kern_return_t Machine::start(host::Kext &kext, Behaviour &behaviour)
 {
-	bool fails = behaviour.start & 1;
 	void *context = nullptr;
 
-	if (behaviour.start & 2) {
+	if (behaviour.start_requests) {
 		context = contexts_.add(kext);
 		if (kext.request("early", nullptr, context)) {
 			contexts_.remove(context);
@@ -42,9 +41,9 @@ kern_return_t Machine::start(host::Kext &kext, Behaviour &behaviour)
 		}
 	}
 	// From now on its callback would be one too many.
-	if (fails && context)
+	if (behaviour.start_fails && context)
 		contexts_.end(context, &kext, "a start function that fails");
-	return fails ? KERN_FAILURE : KERN_SUCCESS;
+	return behaviour.start_fails ? KERN_FAILURE : KERN_SUCCESS;
 }
 
 void Machine::act(host::Kext &kext, Behaviour &behaviour, const host::Call &call)
@@ -56,10 +55,10 @@ void Machine::act(host::Kext &kext, Behaviour &behaviour, const host::Call &call
 		return;
 	behaviour.left--;
 	switch (behaviour.callback) {
-	case 1:
+	case InCallback::Request:
 		(void)request_of(kext);
 		break;
-	case 2: {
+	case InCallback::CancelLast: {
 		u32 last;
 		void *context = nullptr;
 		{
@@ -71,26 +70,27 @@ void Machine::act(host::Kext &kext, Behaviour &behaviour, const host::Call &call
 			contexts_.end(context, nullptr, "a cancel in a callback");
 		break;
 	}
-	case 3:
+	case InCallback::CancelAll:
 		kext.cancel_all(
 			[](OSKextRequestTag, void *context, void *machine) {
 				static_cast<Machine *>(machine)->contexts_.end(context, nullptr, "cancel_all");
 			},
 			this);
 		break;
-	case 4:
+	case InCallback::Release:
 		(void)kext.release();
 		break;
-	case 5:
+	case InCallback::Retain:
 		(void)kext.retain();
 		break;
-	case 6:
+	case InCallback::CancelScope:
 		(void)cancel_scope(0);
 		break;
-	case 7:
+	case InCallback::Unload:
 		(void)kextbridge_unload_kext(&kext.info, kexts_[0]->tag());
 		break;
-	default:
+	case InCallback::Nothing:
+	case InCallback::kCount:
 		break;
 	}
 }
@@ -149,7 +149,7 @@ void Machine::kext_load()
 	}
 	bool good = kext.info.info_version == KMOD_INFO_VERSION && identifier_is_good(kext.info.name, KMOD_MAX_NAME) &&
 		    version_is_good(kext.info.version, KMOD_MAX_NAME);
-	bool fails = behaviours_[which].start & 1;
+	bool fails = behaviours_[which].start_fails;
 	int err = kext.insmod();
 
 	if (err != 0 && err != -EINVAL && err != -EEXIST && err != -ENOMEM && err != -ENOSPC && err != -EIO)
@@ -418,9 +418,10 @@ void Machine::kext_behave()
 	Behaviour &behaviour = behaviours_[in_.below(kKexts)];
 	u32 how = in_.byte();
 
-	behaviour.start = how % 4;
-	behaviour.stop = how / 4 % 3;
-	behaviour.callback = how / 16 % 8;
+	behaviour.start_fails = how & 1;
+	behaviour.start_requests = how & 2;
+	behaviour.stop = static_cast<InStop>(how / 4 % static_cast<u32>(InStop::kCount));
+	behaviour.callback = static_cast<InCallback>(how / 16 % static_cast<u32>(InCallback::kCount));
 	behaviour.left = 3;
 }
 

@@ -53,15 +53,34 @@ struct ControlFile {
 	bool is_open() const { return data; }
 };
 
-// What a kext does when it is called.
+// What a kext does when it is called: the input's numbers.
+enum class InStop : u32 { Succeed, Fail, Request, kCount };
+enum class InCallback : u32 { Nothing, Request, CancelLast, CancelAll, Release, Retain, CancelScope, Unload, kCount };
+
 struct Behaviour {
-	u32 start = 0;
-	u32 stop = 0;
-	u32 callback = 0;
+	bool start_fails = false;
+	bool start_requests = false;
+	InStop stop = InStop::Succeed;
+	InCallback callback = InCallback::Nothing;
 	u32 left = 0; // how often its callback acts
 
-	// Its callback cancels one, all, or a scope's, or unloads its kext.
-	bool ends_others() const { return callback == 2 || callback == 3 || callback == 6 || callback == 7; }
+	bool ends_others() const
+	{
+		switch (callback) {
+		case InCallback::CancelLast:
+		case InCallback::CancelAll:
+		case InCallback::CancelScope:
+		case InCallback::Unload:
+			return true;
+		case InCallback::Nothing:
+		case InCallback::Request:
+		case InCallback::Release:
+		case InCallback::Retain:
+		case InCallback::kCount:
+			break;
+		}
+		return false;
+	}
 };
 
 // The driver's contexts of requests that have not ended: each ends once, by a callback or a cancel, or with a start function

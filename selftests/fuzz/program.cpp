@@ -133,11 +133,11 @@ Machine::Machine(Input &input) : in_(input), user_(user_memory())
 		kext.keep_calls = false;
 		kext.start = [&] { return start(kext, behaviour); };
 		kext.stop = [&, i]() -> kern_return_t {
-			if (behaviour.stop == 2 && !request_of(kext))
+			if (behaviour.stop == InStop::Request && !request_of(kext))
 				wrong("a request was accepted from a stop function");
 			if (!forced_ && classes_[i].instances > 0)
 				wrong("a kext is stopped with %d objects", classes_[i].instances);
-			return behaviour.stop == 1 ? KERN_FAILURE : KERN_SUCCESS;
+			return behaviour.stop == InStop::Fail ? KERN_FAILURE : KERN_SUCCESS;
 		};
 		kext.on_callback = [&](const host::Call &call) { act(kext, behaviour, call); };
 	}
