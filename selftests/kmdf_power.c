@@ -263,6 +263,34 @@ TEST_F(driver, W_073_queue_without_the_callback_waits)
 	ASSERT_EQ(0, km_power("kmtest", "resume"));
 }
 
+/* The system's, the switch's and a removal come from threads of their own: each waits for the one before. */
+TEST_F(driver, W_070_one_change_at_a_time)
+{
+	struct km_client client;
+	struct km_powerer suspend, again, remove;
+
+	ASSERT_EQ(STATUS_SUCCESS, km_queue(&self->km, &(struct kmtest_queue){OTHER_QUEUE, KMTEST_DEVICE, PARALLEL,
+									     .handlers = KMTEST_HANDLE_CONTROL}));
+	REQUEST(&client, R, AT(IO, FORWARD, .other = OTHER_QUEUE), AT(AGAIN, NOTE));
+	ASSERT_TRUE(SEEN(AGAIN | KMTEST_END, R));
+	ASSERT_EQ(0, km_power_begin(&suspend, "kmtest", "suspend"));
+	ASSERT_TRUE(SEEN(IO_SUSPEND | KMTEST_END, KMTEST_DEVICE));
+	ASSERT_EQ(0, km_power_begin(&again, "kmtest", "suspend"));
+	ASSERT_EQ(0, km_power_begin(&remove, "kmtest", "remove"));
+	kb_sleep_ms(KM_NEVER_MS);
+	EXPECT_FALSE(km_power_done(&suspend));
+	EXPECT_FALSE(km_power_done(&again));
+	EXPECT_FALSE(km_power_done(&remove));
+	DO(COMPLETE, R);
+	EXPECT_EQ(STATUS_SUCCESS, km_end(&client));
+	EXPECT_EQ(0, km_power_end(&suspend));
+	EXPECT_EQ(0, km_power_end(&again));
+	EXPECT_EQ(0, km_power_end(&remove));
+	EXPECT_EQ(1, COUNT(IO_SUSPEND, KMTEST_DEVICE));
+	EXPECT_EQ(1, COUNT(D0_EXIT, KMTEST_DEVICE));
+	EXPECT_GT(0, km_open("kmtest"));
+}
+
 TEST_F(driver, W_074_acknowledged_outside_of_stop)
 {
 	struct km_client client;

@@ -88,9 +88,9 @@ static void add_device_locked(Records &records, Device &device, u64 now) KEXTBRI
 	kmdf_device record = make_record<kmdf_device>(KMDF_RECORD_DEVICE);
 
 	record.id = device.id;
-	record.state = device.pnp == Pnp::Started  ? KMDF_DEVICE_WORKING :
-		       device.pnp == Pnp::LowPower ? KMDF_DEVICE_LOW_POWER :
-						     KMDF_DEVICE_REMOVED;
+	record.state = !device.working_locked() ? KMDF_DEVICE_REMOVED :
+		       device.in_d0             ? KMDF_DEVICE_WORKING :
+						  KMDF_DEVICE_LOW_POWER;
 	record.opens = device.opens;
 	record.requests = device.requests;
 	copy_name(record.name, device.name_locked());

@@ -29,11 +29,14 @@ void Device::release_parts() KEXTBRIDGE_UNCHECKED // nobody else can see it any 
 		shim_kfree(interface);
 	}
 	presentation.destroy();
+	transition.destroy();
 }
 
 void Device::dispose()
 {
-	retire();
+	// A callback about its end may delete it.
+	if (!transition.mine())
+		retire();
 	drain();
 	SpinGuard guard(core.lock);
 
@@ -105,6 +108,7 @@ NTSTATUS Device::power_up(bool first)
 		SpinGuard guard(core.lock);
 
 		pnp = Pnp::Started;
+		in_d0 = true;
 		begun = Begun::Managed;
 	}
 	each_queue([](Queue &queue) { queue.power_managed ? queue.power_start() : queue.dispatch(Enter::Event); });
@@ -210,8 +214,17 @@ NTSTATUS Device::make_node()
 
 int Device::start()
 {
-	NTSTATUS status = power_up(true);
+	if (transition.mine())
+		return -SHIM_EEXIST;
+	PresentationGuard guard(&transition);
+	NTSTATUS status;
+	{
+		SpinGuard locked(core.lock);
 
+		if (pnp != Pnp::Adding)
+			return -SHIM_EEXIST;
+	}
+	status = power_up(true);
 	if (NT_SUCCESS(status))
 		status = make_node();
 	if (NT_SUCCESS(status))
@@ -221,9 +234,26 @@ int Device::start()
 	return -errno_of(status);
 }
 
+void Device::suspend_self_managed()
+{
+	{
+		SpinGuard guard(core.lock);
+
+		if (!in_d0 || begun != Begun::Running)
+			return;
+	}
+	if (init.pnp.EvtDeviceSelfManagedIoSuspend)
+		init.pnp.EvtDeviceSelfManagedIoSuspend(handle_of(*this));
+}
+
 // All are told before any is waited for.
 void Device::stop_queues(u32 action)
 {
+	{
+		SpinGuard guard(core.lock);
+
+		in_d0 = false;
+	}
 	each_queue([action](Queue &queue) {
 		if (queue.power_managed)
 			queue.power_tell(action);
@@ -236,27 +266,25 @@ void Device::stop_queues(u32 action)
 
 void Device::suspend()
 {
+	PresentationGuard guard(&transition);
 	{
-		SpinGuard guard(core.lock);
+		SpinGuard locked(core.lock);
 
-		if (pnp != Pnp::Started || init.control)
+		if (pnp != Pnp::Started || !in_d0 || init.control)
 			return;
 	}
-	if (init.pnp.EvtDeviceSelfManagedIoSuspend)
-		init.pnp.EvtDeviceSelfManagedIoSuspend(handle_of(*this));
+	suspend_self_managed();
 	stop_queues(WdfRequestStopActionSuspend);
 	power_down(WdfPowerDeviceD3);
-	SpinGuard guard(core.lock);
-
-	pnp = Pnp::LowPower;
 }
 
 void Device::resume()
 {
+	PresentationGuard guard(&transition);
 	{
-		SpinGuard guard(core.lock);
+		SpinGuard locked(core.lock);
 
-		if (pnp != Pnp::LowPower)
+		if (pnp != Pnp::Started || in_d0)
 			return;
 	}
 	NTSTATUS status = power_up(false);
@@ -264,33 +292,40 @@ void Device::resume()
 	if (!NT_SUCCESS(status)) {
 		shim_pr_warn("%s: device %u does not resume, and is removed: status 0x%08x", driver_name(*driver),
 			     number, static_cast<u32>(status));
-		retire();
+		retire_in_transition();
 	}
 }
 
-// Nobody opens it any more, what is under way ends.
+// Whoever else removes it, or has it asleep, is done when this returns: its driver's code may go.
 void Device::retire()
 {
-	Pnp before;
+	PresentationGuard guard(&transition);
+
+	retire_in_transition();
+}
+
+// Nobody opens it any more, what is under way ends.
+void Device::retire_in_transition()
+{
 	Begun reached;
+	bool up;
 	::device *old = node;
 	{
 		SpinGuard guard(core.lock);
 
-		before = pnp;
-		reached = begun;
-		if (pnp == Pnp::Removing || pnp == Pnp::Removed)
+		if (pnp == Pnp::Removed)
 			return;
 		pnp = Pnp::Removing;
+		up = in_d0;
+		reached = begun;
 	}
 	if (old)
 		shim_kmdf_node_destroy(minor, old);
 	node = nullptr;
-	if (before == Pnp::Started && reached == Begun::Running && init.pnp.EvtDeviceSelfManagedIoSuspend)
-		init.pnp.EvtDeviceSelfManagedIoSuspend(handle_of(*this));
+	suspend_self_managed();
 	each_queue([](Queue &queue) { queue.begin_purge(); });
 	stop_queues(WdfRequestStopActionPurge);
-	if (before == Pnp::Started)
+	if (up)
 		power_down(WdfPowerDeviceD3Final);
 	if (reached >= Begun::Managed && init.pnp.EvtDeviceSelfManagedIoFlush)
 		init.pnp.EvtDeviceSelfManagedIoFlush(handle_of(*this));

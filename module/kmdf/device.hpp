@@ -41,7 +41,7 @@ struct WDFDEVICE_INIT {
 
 namespace kmdf {
 
-enum class Pnp : u8 { Adding, Started, LowPower, Removing, Removed };
+enum class Pnp : u8 { Adding, Started, Removing, Removed };
 
 // How far the driver's callbacks have come: what has not begun is not told of the end, either. Prepared:
 // EvtDevicePrepareHardware's turn has come. Managed: EvtDeviceSelfManagedIoInit's or ...Restart's. Running: which succeeded.
@@ -66,7 +66,11 @@ class Device final : public Object {
 	Target *target = nullptr; // the local default one; a child
 	ListNode driver_node KEXTBRIDGE_GUARDED_BY(core_lock());
 
+	// LOCKING: held while it starts, sleeps, wakes up or goes, and so around the driver's callbacks about that: the
+	// system's suspend, the unloading of its driver and the debugfs switch come from threads of their own.
+	PresentationLock transition;
 	Pnp pnp KEXTBRIDGE_GUARDED_BY(core_lock()) = Pnp::Adding;
+	bool in_d0 KEXTBRIDGE_GUARDED_BY(core_lock()) = false; // its power-managed queues work
 	Begun begun KEXTBRIDGE_GUARDED_BY(core_lock()) = Begun::Nothing;
 	Queue *default_queue KEXTBRIDGE_GUARDED_BY(core_lock()) = nullptr;
 	Queue *by_type[16] KEXTBRIDGE_GUARDED_BY(core_lock()) = {}; // by WDF_REQUEST_TYPE
@@ -80,6 +84,7 @@ class Device final : public Object {
 	::device *node = nullptr;
 	u32 minor = 0;
 
+	// -EEXIST: it has been started before.
 	int start() KEXTBRIDGE_EXCLUDES(core_lock());
 	void suspend() KEXTBRIDGE_EXCLUDES(core_lock());
 	void resume() KEXTBRIDGE_EXCLUDES(core_lock());
@@ -92,10 +97,7 @@ class Device final : public Object {
 	// Around the callbacks about files; null: nothing.
 	PresentationLock *file_lock() { return scope == WdfSynchronizationScopeDevice ? &presentation : nullptr; }
 	bool asks_before_open() KEXTBRIDGE_EXCLUDES(core_lock());
-	bool working_locked() const KEXTBRIDGE_REQUIRES(core_lock())
-	{
-		return pnp == Pnp::Started || pnp == Pnp::LowPower;
-	}
+	bool working_locked() const KEXTBRIDGE_REQUIRES(core_lock()) { return pnp == Pnp::Started; }
 
 	// The request's way in: EvtIoInCallerContext, or a queue. Refused ones are completed.
 	void submit(Request &request) KEXTBRIDGE_EXCLUDES(core_lock());
@@ -111,7 +113,9 @@ class Device final : public Object {
 	template <typename F> void each_queue(F function) KEXTBRIDGE_EXCLUDES(core_lock());
 	NTSTATUS power_up(bool first) KEXTBRIDGE_EXCLUDES(core_lock());
 	void power_down(WDF_POWER_DEVICE_STATE to) KEXTBRIDGE_EXCLUDES(core_lock());
+	void suspend_self_managed() KEXTBRIDGE_EXCLUDES(core_lock());
 	void stop_queues(u32 action) KEXTBRIDGE_EXCLUDES(core_lock());
+	void retire_in_transition() KEXTBRIDGE_EXCLUDES(core_lock());
 	void report_left() KEXTBRIDGE_EXCLUDES(core_lock());
 	NTSTATUS make_node() KEXTBRIDGE_EXCLUDES(core_lock());
 };

@@ -372,6 +372,7 @@ extern "C" NTSTATUS WdfDeviceCreate(PWDFDEVICE_INIT *DeviceInit, PWDF_OBJECT_ATT
 			     DeviceAttributes->SynchronizationScope :
 			     driver->scope;
 	made.presentation.init("WDFDEVICE", made.passive);
+	made.transition.init("kmdf_transition", true);
 	status = hand_out(static_cast<Ref<kmdf::Device> &&>(device), *driver, Device);
 	if (!NT_SUCCESS(status))
 		return status;
@@ -400,8 +401,16 @@ extern "C" NTSTATUS WdfDeviceCreate(PWDFDEVICE_INIT *DeviceInit, PWDF_OBJECT_ATT
 
 extern "C" VOID WdfControlFinishInitializing(WDFDEVICE Device)
 {
-	if (Ref<kmdf::Device> device = find<kmdf::Device>(Device, "WdfControlFinishInitializing"))
-		device->start();
+	Ref<kmdf::Device> device = find<kmdf::Device>(Device, "WdfControlFinishInitializing");
+
+	if (!device || !at_passive("WdfControlFinishInitializing", __builtin_return_address(0)))
+		return;
+	if (!device->init.control)
+		report(Rule::ObjectMisuse, device.get(),
+		       "WdfControlFinishInitializing of a device that is no control device");
+	else if (device->start() == -SHIM_EEXIST)
+		report(Rule::ObjectMisuse, device.get(),
+		       "WdfControlFinishInitializing of a device that has been started");
 }
 
 // As its last part: "\DosDevices\echo" is /dev/kmdf/echo.

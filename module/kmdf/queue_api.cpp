@@ -101,7 +101,7 @@ static NTSTATUS create(Device &device, const WDF_IO_QUEUE_CONFIG &config, const 
 			made.deletable = false;
 		}
 		// Created while the device is not in D0: it is started with it.
-		if (made.power_managed && device.pnp != Pnp::Started)
+		if (made.power_managed && !device.in_d0)
 			made.power = Power::Off;
 	}
 	if (!NT_SUCCESS(status)) {

@@ -490,6 +490,75 @@ TEST_F(Kmdf, a_device_whose_io_does_not_restart_is_removed)
 	d.driver.unload();
 }
 
+// Its system, its driver's unloading and the debugfs switch come at the same time: each waits for the others.
+TEST_F(Kmdf, W_070_one_change_at_a_time)
+{
+	Simple d;
+
+	note_steps(d.driver);
+	d.start();
+	Call call = Call::read(*d.file, 1);
+	WDFREQUEST request = d.take();
+	auto change = [&](const char *what) {
+		return [&d, what](Call &) { return static_cast<s64>(kmdf_power_c(d.driver.node_name(), what)); };
+	};
+	Call first(change("suspend"));
+
+	first.wait_until_asleep();
+	Call second(change("suspend"));
+	Call remove(change("remove"));
+
+	a_while();
+	EXPECT_FALSE(second.finished());
+	EXPECT_FALSE(remove.finished());
+	EXPECT_EQ(list().devices.at(0).state, static_cast<u32>(KMDF_DEVICE_LOW_POWER));
+	WdfRequestComplete(request, STATUS_SUCCESS);
+	EXPECT_EQ(call.result(), 0);
+	EXPECT_EQ(first.result(), 0);
+	EXPECT_EQ(second.result(), 0);
+	EXPECT_EQ(remove.result(), 0);
+	EXPECT_EQ(steps, (std::vector<std::string>{"prepare", "entry", "init", "suspend", "exit", "flush", "release",
+						   "cleanup"}));
+	EXPECT_EQ(list().devices.at(0).state, static_cast<u32>(KMDF_DEVICE_REMOVED));
+	EXPECT_EQ(d.file->read(1), -SHIM_ENODEV);
+}
+
+// The code of a callback that runs must not go.
+TEST_F(Kmdf, W_070_an_unload_waits_for_a_change)
+{
+	static std::atomic<bool> in;
+	static std::atomic<bool> go;
+	Simple d;
+
+	note_steps(d.driver);
+	in = go = false;
+	d.driver.pnp.EvtDeviceD0Exit = [](WDFDEVICE, WDF_POWER_DEVICE_STATE) {
+		in = true;
+		until([] { return go.load(); }, "it may go on");
+		return step("exit");
+	};
+	d.start();
+	d.file.reset();
+	Call sleep([](Call &) {
+		kextbridge_sleep_c(true);
+		return 0;
+	});
+
+	until([] { return in.load(); }, "EvtDeviceD0Exit runs");
+	Call unload([&](Call &) {
+		d.driver.unload();
+		return 0;
+	});
+
+	a_while();
+	EXPECT_FALSE(unload.finished());
+	go = true;
+	EXPECT_EQ(sleep.result(), 0);
+	EXPECT_EQ(unload.result(), 0);
+	EXPECT_EQ(steps, (std::vector<std::string>{"prepare", "entry", "init", "suspend", "exit", "flush", "release",
+						   "cleanup", "unload"}));
+}
+
 TEST_F(Kmdf, W_070_the_queues_stop_before_the_device)
 {
 	static std::vector<std::string> order;
@@ -568,6 +637,78 @@ TEST_F(Kmdf, W_078_a_control_device_does_not_sleep)
 	}
 	driver.unload();
 	EXPECT_EQ(stops, 0u);
+}
+
+TEST_F(Kmdf, W_078_a_control_device_is_deleted_by_a_callback_about_its_end)
+{
+	static std::atomic<u32> deleted;
+	static WDFDEVICE device;
+	Driver driver;
+
+	deleted = 0;
+	driver.in_entry = [](WDFDRIVER handle) {
+		PWDFDEVICE_INIT init = WdfControlDeviceInitAllocate(handle, nullptr);
+		WDF_PNPPOWER_EVENT_CALLBACKS pnp;
+		UNICODE_STRING name;
+
+		WDF_PNPPOWER_EVENT_CALLBACKS_INIT(&pnp);
+		pnp.EvtDeviceSelfManagedIoInit = [](WDFDEVICE itself) {
+			WdfControlFinishInitializing(itself);
+			return STATUS_SUCCESS;
+		};
+		pnp.EvtDeviceSelfManagedIoCleanup = [](WDFDEVICE) {
+			deleted++;
+			WdfObjectDelete(device);
+		};
+		WdfDeviceInitSetPnpPowerEventCallbacks(init, &pnp);
+		EXPECT_EQ(WdfDeviceCreate(&init, WDF_NO_OBJECT_ATTRIBUTES, &device), STATUS_SUCCESS);
+		RtlInitUnicodeString(&name, u"\\DosDevices\\ctl");
+		EXPECT_EQ(WdfDeviceCreateSymbolicLink(device, &name), STATUS_SUCCESS);
+		WdfControlFinishInitializing(device);
+		return STATUS_SUCCESS;
+	};
+	driver.must_load();
+	EXPECT_EQ(reports("ObjectMisuse"), 1u);
+	EXPECT_TRUE(fake::node_exists("ctl"));
+	EXPECT_EQ(kmdf_power_c("ctl", "remove"), 0);
+	EXPECT_EQ(deleted, 1u);
+	EXPECT_FALSE(fake::node_exists("ctl"));
+	driver.unload();
+	EXPECT_EQ(deleted, 1u);
+}
+
+TEST_F(Kmdf, finished_twice_or_where_nothing_is_to_finish)
+{
+	Driver driver;
+	WDFDEVICE control = nullptr;
+
+	driver.in_entry = [&](WDFDRIVER handle) {
+		PWDFDEVICE_INIT init = WdfControlDeviceInitAllocate(handle, nullptr);
+		UNICODE_STRING name;
+
+		EXPECT_EQ(WdfDeviceCreate(&init, WDF_NO_OBJECT_ATTRIBUTES, &control), STATUS_SUCCESS);
+		RtlInitUnicodeString(&name, u"\\DosDevices\\ctl");
+		EXPECT_EQ(WdfDeviceCreateSymbolicLink(control, &name), STATUS_SUCCESS);
+		WdfControlFinishInitializing(control);
+		return STATUS_SUCCESS;
+	};
+	note_steps(driver);
+	driver.must_load();
+	EXPECT_EQ(reports("ObjectMisuse"), 0u);
+	WdfControlFinishInitializing(control);
+	EXPECT_EQ(reports("ObjectMisuse"), 1u);
+	EXPECT_TRUE(fake::node_exists("ctl"));
+	WdfControlFinishInitializing(driver.device);
+	EXPECT_EQ(reports("ObjectMisuse"), 2u);
+	KIRQL old;
+
+	KeRaiseIrql(DISPATCH_LEVEL, &old);
+	WdfControlFinishInitializing(control);
+	KeLowerIrql(old);
+	EXPECT_EQ(reports("KmdfIrql"), 1u);
+	EXPECT_EQ(steps, (std::vector<std::string>{"prepare", "entry", "init"}));
+	driver.unload();
+	EXPECT_FALSE(fake::node_exists("ctl"));
 }
 
 // The driver has not answered an open: a removal goes on, and so does the open when it is answered.

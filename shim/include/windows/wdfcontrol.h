@@ -29,7 +29,10 @@ PWDFDEVICE_INIT WdfControlDeviceInitAllocate(WDFDRIVER Driver, const UNICODE_STR
 VOID WdfControlDeviceInitSetShutdownNotification(PWDFDEVICE_INIT DeviceInit,
 						 PFN_WDF_DEVICE_SHUTDOWN_NOTIFICATION Notification, UCHAR Flags);
 
-/* The device may be opened now. Once, after its queues were made. At most DISPATCH_LEVEL. */
+/*
+ * The device may be opened now. Once, after its queues were made, and of no other device: else a report, and nothing.
+ * PASSIVE_LEVEL, which is stricter than Windows: a node in /dev is made.
+ */
 VOID WdfControlFinishInitializing(WDFDEVICE Device);
 
 #ifdef __cplusplus
