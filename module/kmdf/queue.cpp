@@ -51,7 +51,7 @@ void Queue::put_in_locked(Request &request, bool at_head)
 bool Queue::cancel_queued_locked(Request &request)
 {
 	unqueue_locked(request);
-	if (!request.presented || !config.EvtIoCanceledOnQueue || !request.state.take(State::Queued, State::Owned))
+	if (!request.presented || !config.EvtIoCanceledOnQueue || !request.state.take(State::Queued, State::Cancelled))
 		return false;
 	own_locked(request);
 	request.get(); // OWNERSHIP: the list's, until the callback has returned
@@ -228,7 +228,7 @@ bool Queue::take_due_locked(Due &due)
 	if (cancel_due_locked()) {
 		due = {.call = Call::CanceledOnQueue, .request = canceled_on_queue.front()};
 		due.request->queue_node.unlink();
-		return true;
+		return due.request->state.take(State::Cancelled, State::Owned) || due.request->early;
 	}
 	if (take_end_locked(stopped, !owned_count, due)) {
 		due.unsynchronized = true;

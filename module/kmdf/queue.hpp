@@ -54,7 +54,7 @@ class Queue final : public Object {
 	u64 id = 0;
 	bool power_managed = false;
 	bool passive = false;
-	PresentationLock own_lock;                // what WdfObjectAcquireLock() takes
+	PresentationLock own_lock;                // what WdfObjectAcquireLock() takes if nothing is synchronized
 	PresentationLock *synchronized = nullptr; // around its callbacks; its own, its device's, or none
 
 	List<Request, &Request::queue_node> queued KEXTBRIDGE_GUARDED_BY(core_lock());

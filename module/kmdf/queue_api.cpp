@@ -310,7 +310,7 @@ static void report_unmovable(Request &request, const char *call, const void *cal
 			what = "that the driver does not have";
 		} else if (!request.state.is(State::Owned)) {
 			rule = Rule::ReqMarkCancelableSend;
-			what = "while it is marked cancelable";
+			what = "while it is marked cancelable, or its cancel is under way";
 		}
 	}
 	if (what)

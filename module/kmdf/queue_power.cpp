@@ -10,6 +10,13 @@ namespace kmdf {
 // EvtIoStop of each request that is the driver's and not cancelled.
 void Queue::power_tell(u32 action)
 {
+	// A removal has cancelled before it asks.
+	if (action == WdfRequestStopActionPurge)
+		wait_for(
+			[](Queue &queue) KEXTBRIDGE_REQUIRES(core.lock) {
+				return queue.cancelled.empty() && queue.canceled_on_queue.empty() && !queue.inside;
+			},
+			"being told of its cancels");
 	{
 		SpinGuard guard(core.lock);
 

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // An I/O request, and who owns it.
 //
-//  state       client cancels, purge       Mark          MarkEx        Unmark     Complete            callback begins
-//  Queued      Done (CANCELLED), or Owned  -             -             -          -                   -
-//  Owned       flagged                     Cancelable    Cancelable    refused    Done                -
-//   flagged    -                           Cancelled     CANCELLED     refused    Done                -
-//  Cancelable  Cancelled                   refused       refused       Owned      Done, reported      -
-//  Cancelled   -                           refused       refused       CANCELLED  Done, reported      Called
-//  Called      -                           refused       refused       CANCELLED  Done                -
-//  Done        -                           reported      reported      reported   reported            -
+//  state       client cancels, purge           Mark        MarkEx      Unmark     Complete        callback begins
+//  Queued      Done (CANCELLED), or Cancelled  -           -           -          -               -
+//  Owned       flagged                         Cancelable  Cancelable  refused    Done            -
+//   flagged    -                               Cancelled   CANCELLED   refused    Done            -
+//  Cancelable  Cancelled                       refused     refused     Owned      Done, reported  -
+//  Cancelled   -                               refused     refused     CANCELLED  Done, reported  Called, or Owned
+//  Called      -                               refused     refused     CANCELLED  Done            -
+//  Done        -                               reported    reported    reported   reported        -
 //
-// Each arrow is take(): exactly one of those who race for a state has it. "Owned" of a cancel in a queue: the request was
-// presented before and its queue has an EvtIoCanceledOnQueue, which is called with it.
+// Each arrow is take(): exactly one of those who race for a state has it. "Cancelled" of a cancel in a queue, and "Owned"
+// after it: the request was presented before and its queue has an EvtIoCanceledOnQueue, which is called with it.
 #pragma once
 
 #include "object.hpp"

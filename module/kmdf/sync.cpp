@@ -150,8 +150,11 @@ static PresentationLock *lock_of(Object &object)
 	switch (object.type) {
 	case Type::Device:
 		return &static_cast<Device &>(object).presentation;
-	case Type::Queue:
-		return &static_cast<Queue &>(object).own_lock;
+	case Type::Queue: {
+		Queue &queue = static_cast<Queue &>(object);
+
+		return queue.synchronized ? queue.synchronized : &queue.own_lock;
+	}
 	default:
 		return nullptr;
 	}

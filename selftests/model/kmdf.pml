@@ -122,7 +122,7 @@ inline cancel_locked(fin)
 	:: IS(Queued) ->
 		canceled = true;
 		if
-		:: TELLS && presented && TAKE(Queued, Owned); owned = true; get(); due_on_queue = true
+		:: TELLS && presented && TAKE(Queued, Cancelled); owned = true; get(); due_on_queue = true
 		:: else ->
 			if
 			:: TAKE(Queued, Done); fin = true
@@ -415,8 +415,20 @@ proctype Worker()
 			d_step { put() } // the list's
 		:: else
 		fi
-	:: d_step { due_on_queue -> due_on_queue = false; told_cancels++; assert(told_cancels == 1) }
-		complete(won);
+	:: d_step {
+			due_on_queue -> due_on_queue = false;
+			TOUCH;
+			if
+			:: TAKE(Cancelled, Owned); ok = true
+			:: else -> ok = early
+			fi
+		}
+		if
+		:: ok ->
+			d_step { told_cancels++; assert(told_cancels == 1); ok = false }
+			complete(won)
+		:: else
+		fi;
 		d_step { put() }
 	:: d_step { IS(Queued) && where == 1 -> present(1) }
 		handle(ok, won)

@@ -276,7 +276,7 @@ TEST_F(Kmdf, W_022_a_timer_waits_for_the_lock)
 	EXPECT_EQ(probe.level, DISPATCH_LEVEL);
 }
 
-// One lock for all of them, and it is the device's.
+// One lock for all of them, and it is the device's, by whichever of their handles it is taken.
 TEST_F(Kmdf, W_022_the_devices_lock_is_that_of_its_queues)
 {
 	Simple d;
@@ -289,20 +289,25 @@ TEST_F(Kmdf, W_022_the_devices_lock_is_that_of_its_queues)
 		return WdfDeviceConfigureRequestDispatching(device, writes.handle, WdfRequestTypeWrite);
 	};
 	d.start();
-	WdfObjectAcquireLock(d.driver.device);
-	Call read = Call::read(*d.file, 8);
-	Call write = Call::write(*d.file, "x");
+	u32 seen = 0;
 
-	for (Queue *queue : {&d.queue, &writes})
-		until([&] { return host_kmdf_queue_inside(queue->handle) || queue->arrived.total(); },
-		      "it is on its way");
-	a_while();
-	EXPECT_EQ(d.queue.arrived.total() + writes.arrived.total(), 0u);
-	WdfObjectReleaseLock(d.driver.device);
-	complete(d.take());
-	complete(writes.take());
-	EXPECT_EQ(read.result(), 0);
-	EXPECT_EQ(write.result(), 0);
+	for (WDFOBJECT object : {WDFOBJECT(d.driver.device), WDFOBJECT(writes.handle)}) {
+		WdfObjectAcquireLock(object);
+		Call read = Call::read(*d.file, 8);
+		Call write = Call::write(*d.file, "x");
+
+		for (Queue *queue : {&d.queue, &writes})
+			until([&] { return host_kmdf_queue_inside(queue->handle) || queue->arrived.total() > seen; },
+			      "it is on its way");
+		a_while();
+		EXPECT_EQ(d.queue.arrived.total() + writes.arrived.total(), 2 * seen);
+		WdfObjectReleaseLock(object);
+		complete(d.take());
+		complete(writes.take());
+		EXPECT_EQ(read.result(), 0);
+		EXPECT_EQ(write.result(), 0);
+		seen++;
+	}
 }
 
 TEST_F(Kmdf, W_098_stop_waits_for_the_function)

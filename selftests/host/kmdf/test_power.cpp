@@ -256,10 +256,12 @@ TEST_F(Kmdf, W_074_acknowledged_where_nobody_asked)
 	EXPECT_EQ(call.result(), 0);
 }
 
-TEST_F(Kmdf, W_075_removal)
+// Whoever calls EvtRequestCancel: the thread that removes the device, or, at passive level, a worker.
+void remove_a_device(WDF_EXECUTION_LEVEL level)
 {
 	Watched d;
 
+	d.queue.attributes.ExecutionLevel = level;
 	d.in_stop = [](WDFREQUEST request, ULONG) { WdfRequestComplete(request, STATUS_CANCELLED); };
 	d.start();
 	Aio first(*d.file);
@@ -284,7 +286,7 @@ TEST_F(Kmdf, W_075_removal)
 		"the removal is over, or waits");
 	a_while();
 	EXPECT_EQ(d.events(), (std::vector<Event>{{"cancel", marked, 0}, {"stop", plain, WdfRequestStopActionPurge}}));
-	if (HasFailure())
+	if (testing::Test::HasFailure())
 		WdfRequestComplete(plain, STATUS_CANCELLED); // the driver was not asked
 	EXPECT_EQ(remove.result(), 0);
 	EXPECT_EQ(first.wait(), -SHIM_ECANCELED);
@@ -292,6 +294,16 @@ TEST_F(Kmdf, W_075_removal)
 	EXPECT_FALSE(fake::node_exists(d.driver.node_name()));
 	EXPECT_EQ(d.file->read(1), -SHIM_ENODEV);
 	EXPECT_EQ(d.file->poll(), SHIM_EPOLLHUP);
+}
+
+TEST_F(Kmdf, W_075_removal)
+{
+	remove_a_device(WdfExecutionLevelDispatch);
+}
+
+TEST_F(Kmdf, W_075_removal_with_a_passive_queue)
+{
+	remove_a_device(WdfExecutionLevelPassive);
 }
 
 TEST_F(Kmdf, W_076_a_cancel_while_evt_io_stop_runs)

@@ -242,6 +242,55 @@ TEST_F(Kmdf, W_048_cancelled_where_it_was_forwarded_to)
 	EXPECT_EQ(call.result(), -SHIM_ECANCELED);
 }
 
+// Until then it is not the driver's, although the driver still knows its handle.
+TEST_F(Kmdf, W_048_nothing_moves_it_before_the_callback)
+{
+	Simple d;
+	Queue parking(WdfIoQueueDispatchManual, false);
+	std::atomic<bool> asked{false};
+	std::atomic<bool> go{false};
+	Mail mail;
+
+	parking.on_stop = [&](WDFREQUEST request, ULONG) {
+		asked = true;
+		until([&] { return go.load(); }, "EvtIoStop may go on");
+		WdfRequestStopAcknowledge(request, FALSE);
+	};
+	parking.on_canceled_on_queue = [&](WDFREQUEST request) { mail.push(request); };
+	d.driver.queues = {&d.queue, &parking};
+	d.start();
+	Call kept = Call::read(*d.file, 8);
+	WDFREQUEST stopped = d.take();
+
+	EXPECT_EQ(WdfRequestForwardToIoQueue(stopped, parking.handle), STATUS_SUCCESS);
+	EXPECT_EQ(parking.retrieve(), stopped);
+	Call call = Call::read(*d.file, 8);
+	WDFREQUEST request = d.take();
+
+	EXPECT_EQ(WdfRequestForwardToIoQueue(request, parking.handle), STATUS_SUCCESS);
+	Call suspend([&](Call &) { return static_cast<s64>(kmdf_power_c(d.driver.node_name(), "suspend")); });
+
+	until([&] { return asked.load(); }, "EvtIoStop runs");
+	EXPECT_EQ(cancel_request(host_kmdf_request_id(request)), 0);
+	EXPECT_EQ(host_kmdf_request_state(request), cancelled);
+	EXPECT_EQ(cancel_request(host_kmdf_request_id(request)), 0);
+	EXPECT_FALSE(NT_SUCCESS(WdfRequestRequeue(request)));
+	EXPECT_FALSE(NT_SUCCESS(WdfRequestForwardToIoQueue(request, d.queue.handle)));
+	EXPECT_EQ(parking.mark(request), STATUS_INVALID_DEVICE_REQUEST);
+	EXPECT_EQ(reports("ReqMarkCancelableSend"), 2u);
+	EXPECT_EQ(reports("MarkCancOnCancReq"), 1u);
+	EXPECT_EQ(mail.total(), 0u);
+	go = true;
+	EXPECT_EQ(mail.take(), request);
+	EXPECT_EQ(host_kmdf_request_state(request), owned);
+	WdfRequestComplete(request, STATUS_CANCELLED);
+	EXPECT_EQ(call.result(), -SHIM_ECANCELED);
+	EXPECT_EQ(suspend.result(), 0);
+	EXPECT_EQ(kmdf_power_c(d.driver.node_name(), "resume"), 0);
+	WdfRequestComplete(stopped, STATUS_SUCCESS);
+	EXPECT_EQ(kept.result(), 0);
+}
+
 TEST_F(Kmdf, W_049_cancelled_before_it_was_ever_presented)
 {
 	Simple d(WdfIoQueueDispatchManual);
