@@ -494,6 +494,35 @@ TEST_F(driver, W_101_close_after_a_completion_above_passive)
 	EXPECT_EQ(0, km_broken_any(&self->km));
 }
 
+/* By a thread that has the lock which is around the callbacks about files. */
+TEST_F(driver, W_101_close_after_a_completion_in_the_devices_scope)
+{
+	struct kmtest_device device = {
+		.name = "kmtest_own",
+		.slot = KM_OWN_DEVICE,
+		.flags = KMTEST_FILES,
+		.level = LEVEL_PASSIVE,
+		.scope = SCOPE_DEVICE,
+		.count = 1,
+		.queues = {{QUEUE, .type = PARALLEL, .handlers = KMTEST_HANDLE_CONTROL, .flags = KMTEST_DEFAULT_QUEUE}},
+	};
+	struct kmtest_op ops[] = {OP(LOCK, .slot = KM_OWN_DEVICE), OP(COMPLETE, .slot = R),
+				  OP(UNLOCK, .slot = KM_OWN_DEVICE)};
+	pid_t pid;
+
+	close(km_device(&self->km, &device));
+	ASSERT_TRUE(SEEN(FILE_CLOSE, KM_OWN_DEVICE));
+	pid = km_fork("kmtest_own", &(struct kmtest_script){.slot = R});
+	ASSERT_LT(0, pid);
+	ASSERT_TRUE(SEEN(IO | KMTEST_END, R));
+	EXPECT_LE(0, km_kill(pid));
+	EXPECT_EQ(1, COUNT(FILE_CLOSE, KM_OWN_DEVICE));
+	ASSERT_EQ(0, km_run(&self->km, R, ops, 3));
+	for (uint64_t until = kb_now_ns() + KM_SOON_MS * 1000000ull; COUNT(FILE_CLOSE, KM_OWN_DEVICE) < 2;)
+		ASSERT_LT(kb_now_ns(), until);
+	EXPECT_EQ(0, km_broken_any(&self->km));
+}
+
 /* EvtDeviceFileCreate says no: there is no file. */
 TEST_F(driver, open_that_is_refused)
 {

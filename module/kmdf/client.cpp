@@ -321,21 +321,18 @@ static int open_file(Device &device, void **data)
 	return 0;
 }
 
-// EvtFileClose may sleep, and the last request may have been completed at DISPATCH_LEVEL.
-void File::end(Ref<File> file)
+void File::end_soon()
 {
-	if (at_dispatch())
-		file.release()->end_work.queue(core.dispatcher); // OWNERSHIP: the work's
-	else
-		file->close();
+	get(); // OWNERSHIP: the work's
+	end_work.queue(core.dispatcher);
 }
 
 void File::end_function(void *file)
 {
-	Ref<File>::adopt(static_cast<File *>(file))->close();
+	Ref<File>::adopt(static_cast<File *>(file))->end();
 }
 
-void File::close()
+void File::end()
 {
 	if (device->init.file.EvtFileClose) {
 		CallbackGuard check("EvtFileClose", this);
@@ -387,7 +384,7 @@ static void close_file(File &file)
 		over = file.state.take(FileState::CleanedUp, FileState::Closed) && file.take_end_locked();
 	}
 	if (over)
-		File::end(Ref<File>::retain(&file));
+		Ref<File>::retain(&file)->end();
 }
 
 } // namespace kmdf
@@ -399,10 +396,11 @@ extern "C" int kmdf_hold_c(void *owner)
 {
 	Device &device = *static_cast<Device *>(owner);
 
-	if (!shim_try_module_get(device.driver->glue->module))
-		return -SHIM_ENODEV;
-	device.get(); // OWNERSHIP: kmdf_open_c()'s
-	return 0;
+	int err = device.driver->hold_module();
+
+	if (!err)
+		device.get(); // OWNERSHIP: kmdf_open_c()'s
+	return err;
 }
 
 extern "C" int kmdf_open_c(void *owner, void **data)

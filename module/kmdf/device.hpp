@@ -142,11 +142,15 @@ class Driver final : public Object {
 	bool passive = false;
 	WDF_SYNCHRONIZATION_SCOPE scope = WdfSynchronizationScopeNone;
 	u32 made KEXTBRIDGE_GUARDED_BY(core_lock()) = 0; // devices, ever
+	bool loaded KEXTBRIDGE_GUARDED_BY(core_lock()) = false;
 	ListNode node KEXTBRIDGE_GUARDED_BY(core_lock());
 	List<Device, &Device::driver_node> devices KEXTBRIDGE_GUARDED_BY(core_lock());
 
 	void object_made() { __atomic_add_fetch(&objects_, 1, __ATOMIC_RELAXED); }
 	void object_gone();
+	// Its module stays until shim_module_put(): for a program's file, for another driver's target. -EBUSY while it is
+	// being loaded: the kernel frees one whose loading fails, whatever its count. -ENODEV: it goes.
+	int hold_module() KEXTBRIDGE_EXCLUDES(core_lock());
 	u32 objects() const { return __atomic_load_n(&objects_, __ATOMIC_ACQUIRE); }
 };
 
@@ -179,12 +183,14 @@ class File final : public Object {
 		return requests.empty() && state.take(FileState::Closed, FileState::Over);
 	}
 	// Its last request is done and it is closed: EvtFileClose, and it goes.
-	static void end(Ref<File> file) KEXTBRIDGE_EXCLUDES(core_lock());
+	// CONTEXT: may sleep, none of a driver's locks held.
+	void end() KEXTBRIDGE_EXCLUDES(core_lock());
+	// The same, soon, from anywhere: whoever completes a request may be in a callback that its device serializes.
+	void end_soon() KEXTBRIDGE_EXCLUDES(core_lock());
 
       private:
 	Work end_work;
 	static void end_function(void *file);
-	void close() KEXTBRIDGE_EXCLUDES(core_lock());
 };
 
 } // namespace kmdf

@@ -109,6 +109,17 @@ static void end_driver(DriverState *state, bool entered) KEXTBRIDGE_EXCLUDES(cor
 	shim_kfree(state);
 }
 
+int kmdf::Driver::hold_module()
+{
+	{
+		SpinGuard guard(core.lock);
+
+		if (!loaded)
+			return -SHIM_EBUSY;
+	}
+	return shim_try_module_get(glue->module) ? 0 : -SHIM_ENODEV;
+}
+
 static int start_driver(Glue *glue, u32 instances)
 {
 	DriverState *state = static_cast<DriverState *>(shim_kzalloc(sizeof(*state), SHIM_GFP_KERNEL));
@@ -139,9 +150,14 @@ static int start_driver(Glue *glue, u32 instances)
 		for (u32 i = 0; i < instances && !err; i++)
 			err = add_device(*state->driver);
 	}
-	if (err)
+	if (err) {
 		end_driver(state, NT_SUCCESS(status));
-	return err;
+		return err;
+	}
+	SpinGuard guard(core.lock);
+
+	state->driver->loaded = true;
+	return 0;
 }
 
 // All devices that there are, one after the other.

@@ -218,7 +218,7 @@ void finish(Ref<Request> alive, NTSTATUS result, u64 information)
 	if (queue)
 		queue->dispatch(Enter::Completion);
 	if (over)
-		File::end(static_cast<Ref<File> &&>(over));
+		over->end_soon();
 	if (request.device)
 		request.device->left();
 }

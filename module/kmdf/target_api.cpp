@@ -43,7 +43,7 @@ static NTSTATUS open_target(Target &target, const WDF_IO_TARGET_OPEN_PARAMS &par
 	// Its own module cannot go before the target.
 	bool other = to->driver != target.driver;
 
-	if (other && !shim_try_module_get(of))
+	if (other && to->driver->hold_module())
 		return STATUS_OBJECT_NAME_NOT_FOUND;
 	bool open;
 	bool gone;

@@ -133,6 +133,33 @@ TEST_F(Kmdf, W_101_close_after_what_was_left_behind)
 	EXPECT_EQ(closes, 1u);
 }
 
+// The driver completes it while it has the lock that is around the callbacks about files.
+TEST_F(Kmdf, W_101_close_after_a_completion_in_the_devices_scope)
+{
+	Simple d;
+	std::atomic<u32> closes{0};
+
+	d.driver.device_attributes.ExecutionLevel = WdfExecutionLevelPassive;
+	d.driver.device_attributes.SynchronizationScope = WdfSynchronizationScopeDevice;
+	d.driver.on_close = [&](WDFFILEOBJECT) { closes++; };
+	d.start();
+	Call call = Call::read(*d.file, 8);
+	WDFREQUEST request = d.take();
+
+	call.wait_until_asleep();
+	call.kill();
+	EXPECT_EQ(call.result(), -SHIM_EINTR);
+	d.file.reset();
+	fake::settle();
+	WdfObjectAcquireLock(d.driver.device);
+	complete(request);
+	a_while();
+	EXPECT_EQ(closes, 0u);
+	WdfObjectReleaseLock(d.driver.device);
+	fake::settle();
+	EXPECT_EQ(closes, 1u);
+}
+
 TEST_F(Kmdf, W_102_an_exclusive_device)
 {
 	Simple d;
@@ -144,6 +171,48 @@ TEST_F(Kmdf, W_102_an_exclusive_device)
 	d.file.reset();
 	File third(d.driver, true);
 	EXPECT_EQ(third.error(), 0);
+}
+
+// The kernel frees a module whose loading fails, whoever has it in use.
+TEST_F(Kmdf, nobody_opens_what_may_fail_to_load)
+{
+	Simple d;
+	Driver other("other");
+	u32 devices = 0;
+	NTSTATUS target_opens = STATUS_SUCCESS;
+
+	auto open_target = [&] {
+		DECLARE_CONST_UNICODE_STRING(name, u"\\Device\\kdrv0");
+		WDF_IO_TARGET_OPEN_PARAMS params;
+		WDFIOTARGET target;
+
+		EXPECT_EQ(WdfIoTargetCreate(other.device, WDF_NO_OBJECT_ATTRIBUTES, &target), STATUS_SUCCESS);
+		WDF_IO_TARGET_OPEN_PARAMS_INIT_OPEN_BY_NAME(&params, &name, GENERIC_READ);
+		NTSTATUS status = WdfIoTargetOpen(target, &params);
+
+		WdfObjectDelete(target);
+		return status;
+	};
+	other.must_load();
+	d.driver.in_add = [&](WDFDEVICE) {
+		if (++devices == 1)
+			return STATUS_SUCCESS;
+		File file(d.driver, true);
+
+		EXPECT_EQ(file.error(), -SHIM_EBUSY);
+		target_opens = open_target();
+		return devices == 2 ? STATUS_UNSUCCESSFUL : STATUS_SUCCESS;
+	};
+	EXPECT_EQ(d.driver.load(2), -SHIM_EIO);
+	EXPECT_EQ(target_opens, STATUS_OBJECT_NAME_NOT_FOUND);
+	EXPECT_EQ(devices, 2u);
+	devices = 0;
+	d.driver.in_add = nullptr;
+	d.start();
+	EXPECT_EQ(open_target(), STATUS_SUCCESS);
+	d.file.reset();
+	d.driver.unload();
+	other.unload();
 }
 
 TEST_F(Kmdf, W_102_a_driver_that_says_no)
