@@ -207,8 +207,11 @@ extern "C" void kextbridge_sleep_c(bool asleep)
 extern "C" void kextbridge_shutdown_c(void)
 {
 	each_device([](Device &device) {
-		if (device.init.shutdown)
-			device.init.shutdown(static_cast<WDFDEVICE>(device.handle()));
+		// Whose driver is being unloaded has no notification left: nobody waits for it to return.
+		if (!device.init.shutdown || device.driver->hold_module())
+			return;
+		device.init.shutdown(static_cast<WDFDEVICE>(device.handle()));
+		shim_module_put(device.driver->glue->module);
 	});
 }
 

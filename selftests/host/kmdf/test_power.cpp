@@ -760,10 +760,14 @@ TEST_F(Kmdf, shutdown_is_told_to_the_control_device_that_asked)
 	driver.in_entry = [](WDFDRIVER handle) {
 		for (bool asks : {true, false}) {
 			PWDFDEVICE_INIT init = WdfControlDeviceInitAllocate(handle, nullptr);
+			WDF_PNPPOWER_EVENT_CALLBACKS pnp;
 			WDFDEVICE device;
 
 			if (asks)
 				WdfControlDeviceInitSetShutdownNotification(init, note_shutdown, 0);
+			WDF_PNPPOWER_EVENT_CALLBACKS_INIT(&pnp);
+			pnp.EvtDeviceSelfManagedIoCleanup = [](WDFDEVICE) { kextbridge_shutdown_c(); };
+			WdfDeviceInitSetPnpPowerEventCallbacks(init, &pnp);
 			NTSTATUS status = WdfDeviceCreate(&init, WDF_NO_OBJECT_ATTRIBUTES, &device);
 
 			if (!NT_SUCCESS(status))
@@ -775,7 +779,8 @@ TEST_F(Kmdf, shutdown_is_told_to_the_control_device_that_asked)
 	driver.must_load();
 	kextbridge_shutdown_c();
 	EXPECT_EQ(shutdowns, 1u);
-	driver.unload();
+	driver.unload(); // which somebody's reboot comes in the middle of
+	EXPECT_EQ(shutdowns, 1u);
 }
 
 // Two devices with one name: the second one is told so, and the first keeps its node.
