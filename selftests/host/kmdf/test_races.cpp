@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Threads that meet on purpose. Each test prints its seed; KEXTBRIDGE_SEED repeats it as far as a scheduler allows.
 #include "kit.hpp"
+#include "shim/entry.h"
 
 namespace {
 
@@ -356,6 +357,81 @@ TEST_F(KmdfRaces, W_057_purge_against_complete)
 	EXPECT_GE(completed, 100u);
 	EXPECT_GE(cancelled, 100u);
 	printf("completed %u, purged %u\n", completed, cancelled);
+}
+
+// The system, the switch and a removal change a device's power: one of them at a time, and what is entered is left.
+std::atomic<u32> changing;
+std::atomic<bool> in_d0;
+std::atomic<u32> left_d0;
+
+NTSTATUS change_power(bool enters)
+{
+	if (changing++)
+		fake::bug("two changes at once");
+	if (in_d0.exchange(enters) == enters)
+		fake::bug(enters ? "D0 is entered twice" : "D0 is left twice");
+	left_d0 += !enters;
+	std::this_thread::yield();
+	changing--;
+	return STATUS_SUCCESS;
+}
+
+TEST_F(KmdfRaces, W_070_changes_of_power)
+{
+	std::optional<Simple> d;
+	Random random(seed_);
+	u32 slept = 0;
+	u32 removed = 0;
+	u32 count = host::rounds(3000);
+	u32 waits[3] = {};
+	Balance balance;
+
+	Contestants contestants({[&] {
+					 wait_turns(waits[0]);
+					 kextbridge_sleep_c(true);
+					 kextbridge_sleep_c(false);
+				 },
+				 [&] {
+					 wait_turns(waits[1]);
+					 kmdf_power_c(d->driver.node_name(), "suspend");
+					 kmdf_power_c(d->driver.node_name(), "resume");
+				 },
+				 [&] {
+					 wait_turns(waits[2]);
+					 kmdf_power_c(d->driver.node_name(), "remove");
+				 }});
+
+	for (u32 i = 0; host::one_more(i, count, slept >= 20 && removed >= 20); i++) {
+		d.emplace();
+		d->driver.pnp.EvtDeviceD0Entry = [](WDFDEVICE, WDF_POWER_DEVICE_STATE) { return change_power(true); };
+		d->driver.pnp.EvtDeviceD0Exit = [](WDFDEVICE, WDF_POWER_DEVICE_STATE) { return change_power(false); };
+		d->queue.on_stop = [](WDFREQUEST request, ULONG flags) {
+			if (flags & WdfRequestStopActionPurge)
+				WdfRequestComplete(request, STATUS_CANCELLED);
+			else
+				WdfRequestStopAcknowledge(request, FALSE);
+		};
+		d->start();
+		Aio client(*d->file);
+
+		client.submit_read(8);
+		d->take();
+		left_d0 = 0;
+		waits[0] = balance.first(random, 1 << random.below(8));
+		waits[1] = random.below(1 << random.below(8));
+		waits[2] = balance.second(random, 1 << random.below(8));
+		contestants.run();
+		if (client.wait() != -SHIM_ECANCELED)
+			fake::bug("the removal has not ended the request");
+		if (in_d0 || !left_d0)
+			fake::bug("a removed device is in D0");
+		(left_d0 > 1 ? slept : removed)++;
+		balance.first_won(left_d0 > 1);
+		d.reset();
+	}
+	EXPECT_GE(slept, 20u);
+	EXPECT_GE(removed, 20u);
+	printf("slept before %u, removed first %u\n", slept, removed);
 }
 
 // kill -9 of a client whose request is completed at the same moment, marked or not.
