@@ -320,8 +320,15 @@ NTSTATUS start_sending(Sending &sending, Target &target, u64 timeout_ns)
 	return STATUS_SUCCESS;
 }
 
-void Target::start()
+NTSTATUS Target::start()
 {
+	{
+		SpinGuard guard(core.lock);
+
+		if (!to || state == WdfIoTargetClosed)
+			return STATUS_INVALID_DEVICE_STATE;
+		state = WdfIoTargetStarted;
+	}
 	for (;;) {
 		Sending *next = nullptr;
 		Ref<Request> held;
@@ -330,13 +337,15 @@ void Target::start()
 		{
 			SpinGuard guard(core.lock);
 
-			state = WdfIoTargetStarted;
+			// Stopped, purged or closed meanwhile, perhaps by the completion routine of the one before.
+			if (state != WdfIoTargetStarted)
+				return STATUS_SUCCESS;
 			for (Sending *s = requests.front(); s && !next; s = requests.next(*s)) {
 				if (s->state.take(SendState::Waiting, SendState::Sent))
 					next = s;
 			}
 			if (!next)
-				return;
+				return STATUS_SUCCESS;
 			held = Ref<Request>::retain(next->request);
 			lower = Ref<Request>::retain(next->lower.get());
 			device = Ref<Device>::retain(to.get());

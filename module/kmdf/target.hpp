@@ -74,7 +74,8 @@ class Target final : public Object {
 
 	void end_all(bool waiting, bool sent, NTSTATUS status) KEXTBRIDGE_EXCLUDES(core_lock());
 	void wait() KEXTBRIDGE_EXCLUDES(core_lock());
-	void start() KEXTBRIDGE_EXCLUDES(core_lock());
+	// STATUS_INVALID_DEVICE_STATE: it is closed.
+	NTSTATUS start() KEXTBRIDGE_EXCLUDES(core_lock());
 	void close() KEXTBRIDGE_EXCLUDES(core_lock());
 };
 

@@ -257,16 +257,7 @@ extern "C" NTSTATUS WdfIoTargetStart(WDFIOTARGET IoTarget)
 {
 	Ref<Target> target = find<Target>(IoTarget, "WdfIoTargetStart");
 
-	if (!target)
-		return STATUS_INVALID_PARAMETER;
-	{
-		SpinGuard guard(core.lock);
-
-		if (!target->to || target->state == WdfIoTargetClosed)
-			return STATUS_INVALID_DEVICE_STATE;
-	}
-	target->start();
-	return STATUS_SUCCESS;
+	return target ? target->start() : STATUS_INVALID_PARAMETER;
 }
 
 extern "C" VOID WdfIoTargetStop(WDFIOTARGET IoTarget, WDF_IO_TARGET_SENT_IO_ACTION Action)

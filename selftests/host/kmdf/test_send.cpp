@@ -677,6 +677,78 @@ TEST_F(Kmdf, W_087_a_target_that_is_stopped)
 	own.wait();
 }
 
+// By the completion routine of the first that Start has sent: what waits behind it goes on waiting.
+TEST_F(Kmdf, W_087_stopped_again_while_it_starts)
+{
+	Pair p;
+
+	p.below.on_io = [](WDFREQUEST request) { answer(request, "quick"); };
+	p.start();
+	Own first(p);
+	Own second(p);
+
+	WdfIoTargetStop(p.target, WdfIoTargetLeaveSentIoPending);
+	first.sent.then = [&](WDFREQUEST) { WdfIoTargetStop(p.target, WdfIoTargetLeaveSentIoPending); };
+	for (Own *own : {&first, &second}) {
+		own->format_read();
+		EXPECT_TRUE(own->send());
+	}
+	EXPECT_EQ(WdfIoTargetStart(p.target), STATUS_SUCCESS);
+	EXPECT_EQ(first.sent.calls, 1u);
+	EXPECT_EQ(WdfIoTargetGetState(p.target), WdfIoTargetStopped);
+	EXPECT_EQ(second.sent.calls, 0u);
+	EXPECT_EQ(WdfIoTargetStart(p.target), STATUS_SUCCESS);
+	EXPECT_EQ(second.sent.calls, 1u);
+}
+
+TEST_F(Kmdf, W_087_purged_while_it_starts)
+{
+	Pair p;
+
+	p.below.on_io = [](WDFREQUEST request) { answer(request, "quick"); };
+	p.start();
+	Own first(p);
+	Own second(p);
+
+	WdfIoTargetStop(p.target, WdfIoTargetLeaveSentIoPending);
+	first.sent.then = [&](WDFREQUEST) { WdfIoTargetPurge(p.target, WdfIoTargetPurgeIo); };
+	for (Own *own : {&first, &second}) {
+		own->format_read();
+		EXPECT_TRUE(own->send());
+	}
+	EXPECT_EQ(WdfIoTargetStart(p.target), STATUS_SUCCESS);
+	EXPECT_EQ(WdfIoTargetGetState(p.target), WdfIoTargetPurged);
+	EXPECT_EQ(second.sent.status, STATUS_WDF_DEVICE_REMOVED_NOT_SENT);
+	first.reuse();
+	first.format_read();
+	EXPECT_FALSE(first.send());
+	EXPECT_EQ(first.status(), STATUS_INVALID_DEVICE_STATE);
+}
+
+// At whichever point of Start: the close is over before it goes on.
+TEST_F(Kmdf, W_087_closed_while_it_starts)
+{
+	Pair p;
+	bool closed = true;
+
+	p.start();
+	for (int point = 0; closed; point++) {
+		closed = false;
+		WdfIoTargetStop(p.target, WdfIoTargetLeaveSentIoPending);
+		fake::at_next(
+			fake::Moment::Unlock,
+			[&] {
+				closed = true;
+				WdfIoTargetClose(p.target);
+			},
+			point);
+		WdfIoTargetStart(p.target);
+		fake::at_next(fake::Moment::Unlock, nullptr);
+		EXPECT_EQ(WdfIoTargetGetState(p.target), closed ? WdfIoTargetClosed : WdfIoTargetStarted);
+		EXPECT_EQ(p.open(), closed ? STATUS_SUCCESS : STATUS_INVALID_DEVICE_STATE);
+	}
+}
+
 TEST_F(Kmdf, W_087_what_waits_in_a_stopped_target)
 {
 	Pair p;

@@ -128,7 +128,10 @@ NTSTATUS WdfIoTargetOpen(WDFIOTARGET IoTarget, PWDF_IO_TARGET_OPEN_PARAMS OpenPa
 /* Cancels what was sent, waits for it, and closes. PASSIVE_LEVEL, not from a completion routine. */
 VOID WdfIoTargetClose(WDFIOTARGET IoTarget);
 
-/* Sends what has waited. STATUS_INVALID_DEVICE_STATE: closed. At most DISPATCH_LEVEL. */
+/*
+ * Sends what has waited, until it is stopped, purged or closed meanwhile, which a completion routine may do inside
+ * this call. STATUS_INVALID_DEVICE_STATE: closed. At most DISPATCH_LEVEL.
+ */
 NTSTATUS WdfIoTargetStart(WDFIOTARGET IoTarget);
 
 /*
