@@ -23,11 +23,26 @@ static NTSTATUS check_send(Request &request, const Sending *sending, const WDF_R
 		return STATUS_INVALID_PARAMETER;
 	if (forget && (flags & (WDF_REQUEST_SEND_OPTION_TIMEOUT | WDF_REQUEST_SEND_OPTION_SYNCHRONOUS)))
 		return STATUS_INVALID_PARAMETER;
-	if (forget && !request.incoming)
+	// What comes back is its client's at once: nobody copies it from memory of another format.
+	if (forget && (!request.incoming || (sending && sending->format == Format::Anew)))
 		return STATUS_INVALID_DEVICE_REQUEST;
 	if (!sync && !forget && request.incoming && !(sending && sending->on_completion))
 		return STATUS_INVALID_DEVICE_REQUEST;
-	return sending && sending->formatted ? STATUS_SUCCESS : STATUS_REQUEST_NOT_ACCEPTED;
+	return forget || (sending && sending->format != Format::None) ? STATUS_SUCCESS : STATUS_REQUEST_NOT_ACCEPTED;
+}
+
+static void format_as_it_came(const Request &request, Sending &sending)
+{
+	sending.in.memory = Ref<Object>();
+	sending.out.memory = Ref<Object>();
+	sending.in.data = request.in_data;
+	sending.in.size = request.in_length;
+	sending.out.data = request.out_data;
+	sending.out.size = request.out_length;
+	sending.kind = request.kind;
+	sending.code = request.code;
+	sending.offset = request.offset;
+	sending.format = request.incoming ? Format::AsItCame : Format::None;
 }
 
 // In which state it cannot be sent.
@@ -44,6 +59,8 @@ static bool report_unfit(Request &request, const void *caller)
 		} else if (request.state.is(State::Cancelable) || request.state.is(State::Cancelled)) {
 			rule = Rule::ReqMarkCancelableSend;
 			what = "sent while it is marked cancelable";
+			// Of these the one that the driver has, and will ask.
+			request.result = STATUS_INVALID_DEVICE_REQUEST;
 		} else if (request.incoming && !request.driver_has_locked()) {
 			rule = Rule::InvalidReqAccess;
 			what = "sent, but the driver does not have it";
@@ -54,16 +71,18 @@ static bool report_unfit(Request &request, const void *caller)
 	return what;
 }
 
-static bool send(WDFREQUEST handle, WDFIOTARGET target_handle, const WDF_REQUEST_SEND_OPTIONS *options,
-		 const void *caller)
+NTSTATUS send(WDFREQUEST handle, WDFIOTARGET target_handle, const WDF_REQUEST_SEND_OPTIONS *options, const void *caller)
 {
 	Ref<Request> request = find<Request>(handle, "WdfRequestSend", caller);
 	Ref<Target> target = find<Target>(target_handle, "WdfRequestSend", caller);
 
-	if (!request || !target || report_unfit(*request, caller))
-		return false;
+	if (!request || !target)
+		return STATUS_INVALID_PARAMETER;
+	if (report_unfit(*request, caller))
+		return STATUS_INVALID_DEVICE_REQUEST;
 	u32 flags = options ? options->Flags : 0;
 	bool sync = flags & WDF_REQUEST_SEND_OPTION_SYNCHRONOUS;
+	bool forget = flags & WDF_REQUEST_SEND_OPTION_SEND_AND_FORGET;
 	u64 timeout = flags & WDF_REQUEST_SEND_OPTION_TIMEOUT ? relative_ns(options->Timeout) : 0;
 	Sending *there = sending_there(*request);
 	NTSTATUS status = check_send(*request, there, options);
@@ -72,19 +91,26 @@ static bool send(WDFREQUEST handle, WDFIOTARGET target_handle, const WDF_REQUEST
 		report(Rule::KmdfIrql, request.get(), "sent synchronously above PASSIVE_LEVEL, at %pS", caller);
 		status = STATUS_INVALID_DEVICE_REQUEST;
 	}
+	if (NT_SUCCESS(status) && forget) {
+		there = sending_of(*request);
+		if (there)
+			format_as_it_came(*request, *there);
+		else
+			status = STATUS_INSUFFICIENT_RESOURCES;
+	}
 	if (!NT_SUCCESS(status)) {
 		request->result = status;
-		return false;
+		return status;
 	}
 	Sending &sending = *there;
 
-	sending.forget = flags & WDF_REQUEST_SEND_OPTION_SEND_AND_FORGET;
+	sending.forget = forget;
 	sending.ignore_target_state = flags & WDF_REQUEST_SEND_OPTION_IGNORE_TARGET_STATE;
 	sending.waited_for = sync;
 	status = start_sending(sending, *target, timeout);
 	if (!NT_SUCCESS(status)) {
 		request->result = status;
-		return false;
+		return status;
 	}
 	if (sync)
 		sending.back.wait([&] {
@@ -92,7 +118,7 @@ static bool send(WDFREQUEST handle, WDFIOTARGET target_handle, const WDF_REQUEST
 
 			return sending.state.is(SendState::Idle);
 		});
-	return true;
+	return STATUS_SUCCESS;
 }
 
 // Its own buffers, or a part of a memory object.
@@ -141,7 +167,7 @@ static NTSTATUS format(WDFIOTARGET target_handle, WDFREQUEST handle, WDF_REQUEST
 
 	if (NT_SUCCESS(status))
 		status = take_part(sending->out, out, out_offset, caller);
-	sending->formatted = NT_SUCCESS(status);
+	sending->format = NT_SUCCESS(status) ? Format::Anew : Format::None;
 	sending->kind = kind;
 	sending->code = code;
 	sending->offset = offset;
@@ -154,7 +180,7 @@ using namespace kmdf;
 
 extern "C" BOOLEAN WdfRequestSend(WDFREQUEST Request, WDFIOTARGET Target, PWDF_REQUEST_SEND_OPTIONS Options)
 {
-	return send(Request, Target, Options, __builtin_return_address(0));
+	return NT_SUCCESS(send(Request, Target, Options, __builtin_return_address(0)));
 }
 
 extern "C" BOOLEAN WdfRequestCancelSentRequest(WDFREQUEST Request)
@@ -212,16 +238,7 @@ extern "C" VOID WdfRequestFormatRequestUsingCurrentType(WDFREQUEST Request)
 		if (!sending->state.is(SendState::Idle))
 			return;
 	}
-	sending->in.memory = Ref<Object>();
-	sending->out.memory = Ref<Object>();
-	sending->in.data = request->in_data;
-	sending->in.size = request->in_length;
-	sending->out.data = request->out_data;
-	sending->out.size = request->out_length;
-	sending->kind = request->kind;
-	sending->code = request->code;
-	sending->offset = request->offset;
-	sending->formatted = request->incoming;
+	format_as_it_came(*request, *sending);
 }
 
 extern "C" VOID WdfRequestWdmFormatUsingStackLocation(WDFREQUEST Request, PIO_STACK_LOCATION)

@@ -69,7 +69,7 @@ void forget_format(Request &request)
 
 	if (!sending)
 		return;
-	sending->formatted = false;
+	sending->format = Format::None;
 	sending->in.memory = Ref<Object>();
 	sending->out.memory = Ref<Object>();
 }

@@ -21,6 +21,8 @@ namespace kmdf {
 class Target;
 
 enum class SendState : u8 { Idle, Waiting, Sent, Ending };
+// Anew: with what the driver has said, in memory that is perhaps not the request's.
+enum class Format : u8 { None, AsItCame, Anew };
 
 struct Part {
 	Ref<Object> memory; // whose; null: the request's own
@@ -42,7 +44,7 @@ struct Sending final : Client {
 	WaitQueue back; // woken when it is Idle again
 
 	// The sender's: it has the request.
-	bool formatted = false;
+	Format format = Format::None;
 	bool forget = false;
 	bool ignore_target_state = false;
 	bool waited_for = false;
@@ -91,6 +93,9 @@ void completion_params(const Sending &sending, WDF_REQUEST_COMPLETION_PARAMS *pa
 Sending *sending_of(Request &request) KEXTBRIDGE_EXCLUDES(core_lock());
 // Null: nobody has wanted it to be sent yet.
 Sending *sending_there(Request &request) KEXTBRIDGE_EXCLUDES(core_lock());
+// What WdfRequestSend() does. Success: it has been sent, and, if that is to be waited for, is back; else why it was not.
+NTSTATUS send(WDFREQUEST handle, WDFIOTARGET target_handle, const WDF_REQUEST_SEND_OPTIONS *options, const void *caller)
+	KEXTBRIDGE_EXCLUDES(core_lock());
 // Success: it has been sent, or waits. Else why it was not, and the driver has it.
 NTSTATUS start_sending(Sending &sending, Target &target, u64 timeout_ns) KEXTBRIDGE_EXCLUDES(core_lock());
 // waiting_status: of one that has not been handed on yet. True: somebody below was asked.

@@ -196,15 +196,18 @@ static NTSTATUS exchange(WDFIOTARGET handle, WDFREQUEST given, const Exchange &w
 		WDF_REQUEST_SEND_OPTIONS_INIT(&with,
 					      WDF_REQUEST_SEND_OPTION_SYNCHRONOUS | (options ? options->Flags : 0u));
 		with.Timeout = options ? options->Timeout : 0;
-		WdfRequestSend(request, handle, &with);
-		status = WdfRequestGetStatus(request);
-		if (bytes) {
-			WDF_REQUEST_COMPLETION_PARAMS params;
+		status = send(request, handle, &with, caller);
+	}
+	if (bytes)
+		*bytes = 0;
+	if (NT_SUCCESS(status)) {
+		WDF_REQUEST_COMPLETION_PARAMS params;
 
-			WDF_REQUEST_COMPLETION_PARAMS_INIT(&params);
-			WdfRequestGetCompletionParams(request, &params);
+		WDF_REQUEST_COMPLETION_PARAMS_INIT(&params);
+		WdfRequestGetCompletionParams(request, &params);
+		status = params.IoStatus.Status;
+		if (bytes)
 			*bytes = params.IoStatus.Information;
-		}
 	}
 	if (request && request != given)
 		WdfObjectDelete(request);

@@ -344,6 +344,49 @@ TEST_F(Kmdf, W_081_send_and_forget)
 	EXPECT_EQ(p.queue.owned(), 0u);
 }
 
+// As filters do it: what nobody has given a format goes on as it came.
+TEST_F(Kmdf, W_081_send_and_forget_without_a_format)
+{
+	Pair p;
+	WDF_REQUEST_SEND_OPTIONS options;
+	void *buffer;
+	size_t length;
+
+	p.start();
+	Call call = Call::control(*p.file, kBuffered, "in", 8);
+
+	WDF_REQUEST_SEND_OPTIONS_INIT(&options, WDF_REQUEST_SEND_OPTION_SEND_AND_FORGET);
+	EXPECT_TRUE(WdfRequestSend(p.queue.take(), p.target, &options));
+	WDFREQUEST lower = p.below.take();
+	EXPECT_EQ(WdfRequestRetrieveInputBuffer(lower, 1, &buffer, &length), STATUS_SUCCESS);
+	EXPECT_EQ(std::string(static_cast<char *>(buffer), length), "in");
+	answer(lower, "forgot");
+	EXPECT_EQ(call.outcome().status, STATUS_SUCCESS);
+	EXPECT_EQ(call.outcome().information, 6u);
+	EXPECT_EQ(call.outcome().data.substr(0, 6), "forgot");
+}
+
+// With a format of its own it would answer in memory that its client does not see.
+TEST_F(Kmdf, W_081_send_and_forget_with_another_format)
+{
+	Pair p;
+	WDF_REQUEST_SEND_OPTIONS options;
+
+	p.start();
+	Own own(p);
+	Call call = Call::read(*p.file, 8);
+	WDFREQUEST request = p.queue.take();
+
+	WDF_REQUEST_SEND_OPTIONS_INIT(&options, WDF_REQUEST_SEND_OPTION_SEND_AND_FORGET);
+	EXPECT_EQ(WdfIoTargetFormatRequestForRead(p.target, request, own.memory, nullptr, nullptr), STATUS_SUCCESS);
+	EXPECT_FALSE(WdfRequestSend(request, p.target, &options));
+	EXPECT_EQ(WdfRequestGetStatus(request), STATUS_INVALID_DEVICE_REQUEST);
+	WdfRequestFormatRequestUsingCurrentType(request);
+	EXPECT_TRUE(WdfRequestSend(request, p.target, &options));
+	answer(p.below.take(), "forgot");
+	EXPECT_EQ(call.data(), "forgot");
+}
+
 TEST_F(Kmdf, W_081_sent_synchronously)
 {
 	Pair p;
@@ -885,11 +928,44 @@ TEST_F(Kmdf, W_089_sent_while_it_is_marked)
 	EXPECT_FALSE(WdfRequestSend(request, p.target, nullptr));
 	EXPECT_EQ(reports("ReqMarkCancelableSend"), 1u);
 	EXPECT_EQ(host_kmdf_request_state(request), cancelable);
+	EXPECT_EQ(WdfRequestGetStatus(request), STATUS_INVALID_DEVICE_REQUEST);
 	EXPECT_EQ(WdfRequestUnmarkCancelable(request), STATUS_SUCCESS);
 	WdfRequestComplete(request, STATUS_SUCCESS);
 	EXPECT_EQ(call.result(), 0);
 	EXPECT_EQ(sent.calls, 0u);
 	EXPECT_EQ(p.below.arrived.total(), 0u);
+}
+
+// Neither what is marked nor what the driver does not have: and that is no success of no bytes.
+TEST_F(Kmdf, W_089_sent_and_waited_for_while_it_is_marked)
+{
+	Pair p;
+	WDF_MEMORY_DESCRIPTOR descriptor;
+	ULONG_PTR bytes = 7;
+	char buffer[8] = {};
+
+	p.below.on_io = [](WDFREQUEST request) { answer(request, "four"); };
+	p.start();
+	Call call = Call::read(*p.file, 8);
+	WDFREQUEST request = p.queue.take();
+
+	WDF_MEMORY_DESCRIPTOR_INIT_BUFFER(&descriptor, buffer, sizeof(buffer));
+	EXPECT_EQ(WdfIoTargetSendReadSynchronously(p.target, request, &descriptor, nullptr, nullptr, &bytes),
+		  STATUS_SUCCESS);
+	EXPECT_EQ(bytes, 4u);
+	EXPECT_EQ(p.queue.mark(request), STATUS_SUCCESS);
+	EXPECT_EQ(WdfIoTargetSendReadSynchronously(p.target, request, &descriptor, nullptr, nullptr, &bytes),
+		  STATUS_INVALID_DEVICE_REQUEST);
+	EXPECT_EQ(bytes, 0u);
+	EXPECT_EQ(reports("ReqMarkCancelableSend"), 1u);
+	EXPECT_EQ(WdfRequestUnmarkCancelable(request), STATUS_SUCCESS);
+	WdfObjectReference(request);
+	WdfRequestComplete(request, STATUS_SUCCESS);
+	EXPECT_EQ(WdfIoTargetSendReadSynchronously(p.target, request, &descriptor, nullptr, nullptr, &bytes),
+		  STATUS_INVALID_DEVICE_REQUEST);
+	EXPECT_EQ(reports("InvalidReqAccess"), 1u);
+	WdfObjectDereference(request);
+	EXPECT_EQ(call.result(), 4);
 }
 
 // A target that leads to the driver's own queues.

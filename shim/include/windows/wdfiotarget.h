@@ -153,7 +153,8 @@ WDFDEVICE WdfIoTargetGetDevice(WDFIOTARGET IoTarget);
 
 /*
  * Sends and waits for the answer: its status, or why it was not sent, as WdfRequestSend() would; with a timeout
- * STATUS_IO_TIMEOUT. Request may be NULL, else it is the caller's, before and after. Buffers are the caller's.
+ * STATUS_IO_TIMEOUT. Request may be NULL, else it is the caller's, before and after. Buffers are the caller's. The
+ * count of bytes is 0 if it was not sent.
  * PASSIVE_LEVEL.
  */
 NTSTATUS WdfIoTargetSendReadSynchronously(WDFIOTARGET IoTarget, WDFREQUEST Request, PWDF_MEMORY_DESCRIPTOR OutputBuffer,

@@ -207,7 +207,7 @@ NTSTATUS WdfRequestReuse(WDFREQUEST Request, PWDF_REQUEST_REUSE_PARAMS ReusePara
 /* Request can be sent to that target. STATUS_REQUEST_NOT_ACCEPTED: it cannot. */
 NTSTATUS WdfRequestChangeTarget(WDFREQUEST Request, WDFIOTARGET IoTarget);
 
-/* To send a client's request on as it came. */
+/* To send a client's request on as it came; a send-and-forget does so by itself. */
 VOID WdfRequestFormatRequestUsingCurrentType(WDFREQUEST Request);
 
 /* Reported and ignored: there are no IRPs. */
@@ -218,9 +218,10 @@ VOID WdfRequestWdmFormatUsingStackLocation(WDFREQUEST Request, PIO_STACK_LOCATIO
  * (PASSIVE_LEVEL) has come back, without a routine; a send-and-forget is gone, and the driver never hears of it.
  * FALSE if it was not; the driver still owns it, no routine runs, and WdfRequestGetStatus() tells why:
  * STATUS_INVALID_PARAMETER: bad options; STATUS_INVALID_DEVICE_REQUEST: a client's request without a completion
- * routine, or not fit to forget; STATUS_REQUEST_NOT_ACCEPTED: not formatted; STATUS_INVALID_DEVICE_STATE: the target
- * is purged or closed; STATUS_CANCELLED: cancelled before. Not cancelable when sent: unmark first. The status it
- * comes back with after its timeout is STATUS_IO_TIMEOUT. Sending what is sent already is reported and ignored.
+ * routine, not fit to forget (the driver's own, or formatted for a target), or marked cancelable, which is reported:
+ * unmark first; STATUS_REQUEST_NOT_ACCEPTED: not formatted, which only a send-and-forget need not be;
+ * STATUS_INVALID_DEVICE_STATE: the target is purged or closed; STATUS_CANCELLED: cancelled before. The status it comes
+ * back with after its timeout is STATUS_IO_TIMEOUT. Sending what is sent already is reported and ignored.
  */
 BOOLEAN WdfRequestSend(WDFREQUEST Request, WDFIOTARGET Target, PWDF_REQUEST_SEND_OPTIONS Options);
 
