@@ -70,6 +70,15 @@ class Timer final : public Object {
 
 	static void work_function(void *timer) { static_cast<Timer *>(timer)->call(); }
 
+	// Not due any more, however often it is started.
+	void hold_off()
+	{
+		SpinGuard hold(guard);
+
+		stops++;
+		shim_del_timer(&timer_);
+	}
+
       public:
 	static constexpr Type kType = Type::Timer;
 
@@ -87,7 +96,7 @@ class Timer final : public Object {
 	PresentationLock *const lock; // SAFETY: its parent's, who waits for it when it goes
 	SpinLock guard;
 	bool armed KEXTBRIDGE_GUARDED_BY(guard) = false; // or, periodic, goes on
-	bool dead KEXTBRIDGE_GUARDED_BY(guard) = false;
+	u32 stops KEXTBRIDGE_GUARDED_BY(guard) = 0;      // those that wait, and its end: meanwhile it is not due
 
 	static Timer *from(timer_list *timer) { return kextbridge::container_of<&Timer::timer_>(timer); }
 	bool mine() const { return running_.load() == shim_current(); }
@@ -95,13 +104,11 @@ class Timer final : public Object {
 	bool start(u64 delay_ns)
 	{
 		SpinGuard hold(guard);
-
-		if (dead)
-			return false;
 		bool was = armed;
 
 		armed = true;
-		shim_mod_timer(&timer_, delay_ns);
+		if (!stops)
+			shim_mod_timer(&timer_, delay_ns);
 		return was;
 	}
 
@@ -115,23 +122,27 @@ class Timer final : public Object {
 		return was;
 	}
 
-	// No callback runs any more.
-	void wait()
+	// It is disarmed when nothing of it runs any more: a start meanwhile, of its function or of others, came before.
+	bool stop_and_wait()
 	{
+		hold_off();
 		shim_del_timer_sync(&timer_);
 		if (passive)
-			work_.cancel();
+			work_.flush(); // what was due is no longer armed
+		SpinGuard hold(guard);
+		bool was = armed;
+
+		armed = false;
+		stops--;
+		return was;
 	}
 
 	void dispose() override
 	{
-		{
-			SpinGuard hold(guard);
-
-			dead = true;
-			armed = false;
-		}
-		wait();
+		hold_off();
+		shim_del_timer_sync(&timer_);
+		if (passive)
+			work_.cancel();
 	}
 
 	// Softirq: due.
@@ -140,7 +151,7 @@ class Timer final : public Object {
 		{
 			SpinGuard hold(guard);
 
-			if (!armed)
+			if (!armed || stops)
 				return;
 			armed = config.Period;
 			if (armed)
@@ -279,11 +290,7 @@ extern "C" BOOLEAN WdfTimerStop(WDFTIMER Timer, BOOLEAN Wait)
 		report(Rule::KmdfIrql, timer.get(), "WdfTimerStop waits above PASSIVE_LEVEL");
 		Wait = FALSE;
 	}
-	bool was = timer->stop();
-
-	if (Wait)
-		timer->wait();
-	return was;
+	return Wait ? timer->stop_and_wait() : timer->stop();
 }
 
 extern "C" WDFOBJECT WdfTimerGetParentObject(WDFTIMER Timer)
