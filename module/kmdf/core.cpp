@@ -11,7 +11,6 @@ constinit Core core;
 
 static constinit lock_class_key lock_key = {};
 static constinit lock_class_key handles_key = {};
-static constinit lock_class_key reaper_key = {};
 static constinit lock_class_key watchdog_key = {};
 static constinit lock_class_key gone_key = {};
 
@@ -22,9 +21,6 @@ static int init_core() KEXTBRIDGE_UNCHECKED
 	shim_xa_init_flags(&core.handles, SHIM_XA_FLAGS_HANDLES, "kmdf_handles", &handles_key);
 	core.drivers.init();
 	core.frames.init();
-	core.condemned.init();
-	core.husks.init();
-	core.reaper.init(Object::reap, nullptr, "kmdf_reaper", &reaper_key);
 	core.watchdog.init(look_for_stuck_requests, "kmdf_watchdog", &watchdog_key);
 	core.gone.init("kmdf_gone", &gone_key);
 	init_events();

@@ -9,20 +9,16 @@ namespace kmdf {
 
 struct Core {
 	SpinLock lock;
-	xarray handles;     // object.cpp; by slot
-	u32 generation = 0; // object.cpp; atomic
-	workqueue_struct *dispatcher =
-		nullptr; // queues, what is left of objects; never blocked by a driver's work item
-	workqueue_struct *driver_work = nullptr; // work items, passive timers
+	xarray handles;                          // object.cpp; by slot
+	u32 generation = 0;                      // object.cpp; atomic
+	workqueue_struct *dispatcher = nullptr;  // queues; never blocked by a driver's work item
+	workqueue_struct *driver_work = nullptr; // work items, passive timers, ends that wait for such
 	kextbridge::DelayedWork watchdog;        // watchdog.cpp
 	bool watching KEXTBRIDGE_GUARDED_BY(lock) = false;
-	WaitQueue gone; // driver.cpp; a driver has no objects any more
+	WaitQueue gone; // driver.cpp, object.cpp; a driver has no objects any more; an object has had its end
 	u64 next_id KEXTBRIDGE_GUARDED_BY(lock) = 1;
 	List<Driver, &Driver::node> drivers KEXTBRIDGE_GUARDED_BY(lock);
-	List<Frame, &Frame::node> frames KEXTBRIDGE_GUARDED_BY(lock);         // sync.cpp; the newest first
-	List<Object, &Object::sibling> condemned KEXTBRIDGE_GUARDED_BY(lock); // object.cpp; to be disposed of by reap
-	List<Object, &Object::sibling> husks KEXTBRIDGE_GUARDED_BY(lock); // object.cpp; without references, likewise
-	Work reaper;                                                      // object.cpp
+	List<Frame, &Frame::node> frames KEXTBRIDGE_GUARDED_BY(lock);               // sync.cpp; the newest first
 	u64 broken[static_cast<int>(Rule::Rules)] KEXTBRIDGE_GUARDED_BY(lock) = {}; // verifier.cpp
 };
 

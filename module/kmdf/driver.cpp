@@ -91,6 +91,7 @@ static void end_driver(DriverState *state, bool entered) KEXTBRIDGE_EXCLUDES(cor
 
 			device->driver_node.unlink();
 		}
+		driver->await_children(); // that it has deleted itself
 		if (entered && driver->config.EvtDriverUnload)
 			driver->config.EvtDriverUnload(static_cast<WDFDRIVER>(driver->handle()));
 		driver->remove();

@@ -18,6 +18,8 @@ static const char *const kTypeNames[] = {
 	"WDFSPINLOCK", "WDFWAITLOCK", "WDFMEMORY", "WDFIOTARGET", "WDFSTRING",     "WDFCOLLECTION", "WDFOBJECT",
 };
 
+static constinit lock_class_key late_key = {};
+
 const char *type_name(Type type)
 {
 	return kTypeNames[static_cast<int>(type)];
@@ -26,6 +28,7 @@ const char *type_name(Type type)
 Object::Object(Type type, Driver *driver) : type(type), driver(driver)
 {
 	shim_kref_init(&refs_);
+	late_.init(late_function, this, "kmdf_late", &late_key);
 	children.init();
 }
 
@@ -186,27 +189,66 @@ bool Object::attach(Object &to)
 	return true;
 }
 
-// Below an object that is marked nothing is added any more.
-void Doomed::dispose_of(Object &object) // NOLINT(misc-no-recursion): as deep as a driver has parented its objects
+// Its end sleeps, and this thread must not; or it waits for something that this thread is in the middle of.
+static bool ends_later_locked(Object &object, bool atomic) KEXTBRIDGE_REQUIRES(core.lock)
 {
+	// NOLINTNEXTLINE(misc-no-recursion): as deep as a driver has parented its objects
+	if (object.ender == shim_current() || object.runs_here() ||
+	    (atomic && (object.passive_dispose || object.deleting)))
+		return true;
+	for (Object *child = object.children.front(); child; child = object.children.next(*child)) {
+		if (ends_later_locked(*child, atomic))
+			return true;
+	}
+	return false;
+}
+
+// The next one whose end is the caller's. What cannot be waited for here is its grandparent's from now on, who waits.
+static Object *take_child(Object &object)
+{
+	bool atomic = at_dispatch();
+
 	for (;;) {
 		Object *child;
+		bool begun;
 		{
 			SpinGuard guard(core.lock);
 
 			child = object.children.front();
+			while (child && child->deleting && !ends_later_locked(*child, atomic))
+				child = object.children.next(*child);
 			if (!child)
-				break;
-			child->sibling.unlink();
-			if (child->deleting) {
-				child->parent = nullptr; // by somebody else, who goes on with it
-				continue;
-			}
+				return nullptr;
+			bool later = ends_later_locked(*child, atomic);
+
+			begun = child->deleting;
 			child->deleting = true;
+			if (!later)
+				return child;
+			child->sibling.unlink();
+			child->parent = object.parent;
+			if (child->parent)
+				child->parent->children.push_back(*child);
 		}
-		dispose_of(*child);
+		if (begun)
+			continue;
+		report(Rule::ObjectMisuse, child, "ends after its parent, which cannot wait for it here");
+		child->end_later();
 	}
+}
+
+// Below an object that is marked nothing is added any more.
+void Doomed::dispose_of(Object &object) // NOLINT(misc-no-recursion): as deep as a driver has parented its objects
+{
+	{
+		SpinGuard guard(core.lock);
+
+		object.ender = shim_current();
+	}
+	while (Object *child = take_child(object))
+		dispose_of(*child);
 	object.dispose();
+	object.await_children();
 	for (Context *c = object.contexts; c; c = c->next) {
 		if (c->cleanup) {
 			CallbackGuard check("EvtCleanupCallback", &object);
@@ -214,7 +256,13 @@ void Doomed::dispose_of(Object &object) // NOLINT(misc-no-recursion): as deep as
 			c->cleanup(object.handle());
 		}
 	}
+	SpinGuard guard(core.lock);
+
+	object.sibling.unlink();
+	object.parent = nullptr;
 	objects_.push_back(object);
+	if (core.gone.active())
+		core.gone.wake_all();
 }
 
 Doomed::~Doomed()
@@ -224,39 +272,26 @@ Doomed::~Doomed()
 			SpinGuard guard(core.lock);
 
 			object->sibling.unlink();
-			object->parent = nullptr;
 		}
 		object->put(); // what creation has made
 	}
 }
 
-static bool needs_passive_locked(Object &object) KEXTBRIDGE_REQUIRES(core.lock)
-{
-	// NOLINTNEXTLINE(misc-no-recursion): as deep as a driver has parented its objects
-	if (object.passive_dispose)
-		return true;
-	for (Object *child = object.children.front(); child; child = object.children.next(*child)) {
-		if (needs_passive_locked(*child))
-			return true;
-	}
-	return false;
-}
-
 bool Object::remove()
 {
 	bool atomic = at_dispatch();
+	bool later;
 	{
 		SpinGuard guard(core.lock);
 
 		if (deleting)
 			return false;
+		later = ends_later_locked(*this, atomic);
 		deleting = true;
-		sibling.unlink();
-		if (atomic && needs_passive_locked(*this)) {
-			core.condemned.push_back(*this);
-			core.reaper.queue(core.dispatcher);
-			return true;
-		}
+	}
+	if (later) {
+		end_later();
+		return true;
 	}
 	Doomed doomed;
 
@@ -264,44 +299,49 @@ bool Object::remove()
 	return true;
 }
 
-void Object::reap(void *)
+void Object::end_later()
 {
-	for (;;) {
-		Object *object;
-		bool dead;
-		{
-			SpinGuard guard(core.lock);
+	condemn();
+	late_.queue(core.driver_work);
+}
 
-			object = core.husks.front();
-			dead = object;
-			if (!dead)
-				object = core.condemned.front();
-			if (!object)
-				return;
-			object->sibling.unlink();
-		}
-		if (dead) {
-			object->destroy();
-			continue;
-		}
-		Doomed doomed;
+void Object::await_children()
+{
+	auto over = [this] {
+		SpinGuard guard(core.lock);
 
-		doomed.dispose_of(*object);
-	}
+		for (Object *child = children.front(); child; child = children.next(*child)) {
+			if (child->deleting)
+				return false;
+		}
+		return true;
+	};
+
+	if (!over())
+		core.gone.wait(over);
+}
+
+void Object::late_function(void *pointer)
+{
+	Object *object = static_cast<Object *>(pointer);
+
+	// Until it has had its end it has creation's reference.
+	if (!object->get_unless_zero())
+		return object->destroy();
+	Ref<Object> self = Ref<Object>::adopt(object);
+	Doomed doomed;
+
+	doomed.dispose_of(*self);
 }
 
 void Object::last_put(kref *refs)
 {
 	Object *object = kextbridge::container_of<&Object::refs_>(refs);
 
-	if (object->passive_release && at_dispatch()) {
-		SpinGuard guard(core.lock);
-
-		core.husks.push_back(*object);
-		core.reaper.queue(core.dispatcher);
-		return;
-	}
-	object->destroy();
+	if (object->passive_release && at_dispatch())
+		object->late_.queue(core.driver_work);
+	else
+		object->destroy();
 }
 
 // EvtDestroy may still ask for the object's contexts: it lives once more, and goes with the next last reference.

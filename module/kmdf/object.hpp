@@ -5,7 +5,8 @@
 // it is followed. What is stale, foreign or of another type is found at look-up.
 //
 // Deletion has two passes over the tree below the object: dispose (each object's own end, then its EvtCleanup; children
-// first), then the references that creation has made are dropped, and EvtDestroy follows the last one.
+// first), then the references that creation has made are dropped, and EvtDestroy follows the last one. A parent keeps its
+// children until each has had its EvtCleanup, and waits for those that somebody else deletes.
 #pragma once
 
 #include "common.hpp"
@@ -47,8 +48,10 @@ class Object {
 	u64 handle_ = 0;
 	kref refs_;
 	bool destroyed_ = false; // EvtDestroy has been called
+	Work late_;              // what could not be done where it was due: its end, or its destruction
 
 	static void last_put(kref *refs);
+	static void late_function(void *object) KEXTBRIDGE_EXCLUDES(core_lock());
 	void destroy();
 	friend class Doomed;
 
@@ -62,10 +65,12 @@ class Object {
 	bool passive_dispose = false; // dispose() may sleep
 	bool passive_release = false; // release_parts() may sleep
 	bool deleting KEXTBRIDGE_GUARDED_BY(core_lock()) = false;
-	u32 driver_refs KEXTBRIDGE_GUARDED_BY(core_lock()) = 0; // by WdfObjectReference()
+	task_struct *ender KEXTBRIDGE_GUARDED_BY(core_lock()) = nullptr; // who is in its end; null: nobody yet
+	u32 driver_refs KEXTBRIDGE_GUARDED_BY(core_lock()) = 0;          // by WdfObjectReference()
 	Driver *const driver; // SAFETY: outlives all of its objects; null: it is the driver
 
-	Object *parent KEXTBRIDGE_GUARDED_BY(core_lock()) = nullptr; // which is disposed of after it
+	// Which waits for its EvtCleanup before it has its own. A request's device counts it, and has it not among its children.
+	Object *parent KEXTBRIDGE_GUARDED_BY(core_lock()) = nullptr;
 	ListNode sibling KEXTBRIDGE_GUARDED_BY(core_lock());
 	List<Object, &Object::sibling> children KEXTBRIDGE_GUARDED_BY(core_lock());
 
@@ -98,16 +103,23 @@ class Object {
 
 	// Its own end, when it is deleted: before its EvtCleanup, after its children's.
 	virtual void dispose() KEXTBRIDGE_EXCLUDES(core_lock()) {}
+	// dispose() comes later: from now on nothing of it begins. CONTEXT: any.
+	virtual void condemn() KEXTBRIDGE_EXCLUDES(core_lock()) {}
+	// This thread is in its callback, for which dispose() waits.
+	virtual bool runs_here() const { return false; }
 	// What it owns, after its EvtDestroy.
 	virtual void release_parts() {}
 
 	// Adopts the object: from now on it is deleted with the parent. False: one of them is being deleted.
 	bool attach(Object &to) KEXTBRIDGE_EXCLUDES(core_lock());
 	// Deletes it and what is below. False: somebody has begun already.
-	// CONTEXT: any; at DISPATCH_LEVEL what may sleep is finished by a worker.
+	// CONTEXT: any; a worker does what sleeps at DISPATCH_LEVEL, or would wait for this thread.
 	bool remove() KEXTBRIDGE_EXCLUDES(core_lock());
-
-	static void reap(void *unused) KEXTBRIDGE_EXCLUDES(core_lock());
+	// The worker does it. OWNERSHIP: the caller has marked it as deleting; creation's reference is the worker's.
+	void end_later() KEXTBRIDGE_EXCLUDES(core_lock());
+	// Until no child of it is being deleted.
+	// CONTEXT: sleeps if there is one.
+	void await_children() KEXTBRIDGE_EXCLUDES(core_lock());
 };
 
 // A tree on its way out: dispose_of() an object that is marked as deleting; its end drops what creation had made.

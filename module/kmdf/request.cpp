@@ -57,6 +57,11 @@ Ref<Request> make_incoming(Device &device, const Transfer &transfer, unsigned in
 	if (!request)
 		return request;
 	request->not_yet();
+	{
+		SpinGuard guard(core.lock);
+
+		request->parent = &device;
+	}
 	request->device = &device;
 	request->incoming = true;
 	request->deletable = false;

@@ -33,8 +33,6 @@ static bool below_device(Object &object)
 	for (Object *o = &object; o; o = o->parent) {
 		if (o->type == Type::Device)
 			return true;
-		if (o->type == Type::Request)
-			return static_cast<Request *>(o)->device;
 	}
 	return false;
 }
@@ -82,8 +80,9 @@ class Timer final : public Object {
       public:
 	static constexpr Type kType = Type::Timer;
 
-	Timer(Driver *driver, const WDF_TIMER_CONFIG &config, bool passive, PresentationLock *lock)
-		: Object(Type::Timer, driver), config(config), passive(passive), lock(lock)
+	Timer(Object *owner, const WDF_TIMER_CONFIG &config, bool passive, PresentationLock *lock)
+		: Object(Type::Timer, driver_of(*owner)), owner(Ref<Object>::retain(owner)), config(config),
+		  passive(passive), lock(lock)
 	{
 		passive_dispose = true;
 		guard.init("kmdf_timer", &timer_lock_key);
@@ -91,15 +90,17 @@ class Timer final : public Object {
 		work_.init(work_function, this, "WDFTIMER", &timer_work_key);
 	}
 
+	Ref<Object> owner; // whose lock it takes
 	const WDF_TIMER_CONFIG config;
 	const bool passive;
-	PresentationLock *const lock; // SAFETY: its parent's, who waits for it when it goes
+	PresentationLock *const lock;
 	SpinLock guard;
 	bool armed KEXTBRIDGE_GUARDED_BY(guard) = false; // or, periodic, goes on
 	u32 stops KEXTBRIDGE_GUARDED_BY(guard) = 0;      // those that wait, and its end: meanwhile it is not due
 
 	static Timer *from(timer_list *timer) { return kextbridge::container_of<&Timer::timer_>(timer); }
-	bool mine() const { return running_.load() == shim_current(); }
+	bool runs_here() const override { return running_.load() == shim_current(); }
+	void release_parts() override { owner = Ref<Object>(); }
 
 	bool start(u64 delay_ns)
 	{
@@ -137,6 +138,7 @@ class Timer final : public Object {
 		return was;
 	}
 
+	void condemn() override { hold_off(); }
 	void dispose() override
 	{
 		hold_off();
@@ -183,20 +185,23 @@ class WorkItem final : public Object {
       public:
 	static constexpr Type kType = Type::WorkItem;
 
-	WorkItem(Driver *driver, PFN_WDF_WORKITEM function, PresentationLock *lock)
-		: Object(Type::WorkItem, driver), function(function), lock(lock)
+	WorkItem(Object *owner, PFN_WDF_WORKITEM function, PresentationLock *lock)
+		: Object(Type::WorkItem, driver_of(*owner)), owner(Ref<Object>::retain(owner)), function(function),
+		  lock(lock)
 	{
 		passive_dispose = true;
 		guard.init("kmdf_item", &item_lock_key);
 		work_.init(work_function, this, "WDFWORKITEM", &item_key);
 	}
 
+	Ref<Object> owner; // whose lock it takes
 	const PFN_WDF_WORKITEM function;
 	PresentationLock *const lock;
 	SpinLock guard;
 	bool dead KEXTBRIDGE_GUARDED_BY(guard) = false;
 
-	bool mine() const { return running_.load() == shim_current(); }
+	bool runs_here() const override { return running_.load() == shim_current(); }
+	void release_parts() override { owner = Ref<Object>(); }
 	// Who still has a reference may come after its end.
 	void enqueue()
 	{
@@ -206,13 +211,15 @@ class WorkItem final : public Object {
 			work_.queue(core.driver_work);
 	}
 	void flush() { work_.flush(); }
+	void condemn() override
+	{
+		SpinGuard hold(guard);
+
+		dead = true;
+	}
 	void dispose() override
 	{
-		{
-			SpinGuard hold(guard);
-
-			dead = true;
-		}
+		condemn();
 		work_.cancel();
 	}
 
@@ -226,13 +233,6 @@ class WorkItem final : public Object {
 		running_.store(nullptr);
 	}
 };
-
-static WDFOBJECT parent_handle(Object &object)
-{
-	SpinGuard guard(core.lock);
-
-	return object.parent ? object.parent->handle() : nullptr;
-}
 
 } // namespace kmdf
 
@@ -265,7 +265,7 @@ extern "C" NTSTATUS WdfTimerCreate(PWDF_TIMER_CONFIG Config, PWDF_OBJECT_ATTRIBU
 
 	if (incompatible)
 		return STATUS_WDF_INCOMPATIBLE_EXECUTION_LEVEL;
-	return hand_out(make<kmdf::Timer>(Attributes, gfp_here(), driver_of(*parent), *Config, passive, lock), *parent,
+	return hand_out(make<kmdf::Timer>(Attributes, gfp_here(), parent.get(), *Config, passive, lock), *parent,
 			Timer);
 }
 
@@ -282,7 +282,7 @@ extern "C" BOOLEAN WdfTimerStop(WDFTIMER Timer, BOOLEAN Wait)
 
 	if (!timer)
 		return FALSE;
-	if (Wait && timer->mine()) {
+	if (Wait && timer->runs_here()) {
 		report(Rule::WaitOnSelf, timer.get(), "WdfTimerStop in its own callback would never return");
 		return FALSE;
 	}
@@ -297,7 +297,7 @@ extern "C" WDFOBJECT WdfTimerGetParentObject(WDFTIMER Timer)
 {
 	Ref<kmdf::Timer> timer = find<kmdf::Timer>(Timer, "WdfTimerGetParentObject");
 
-	return timer ? parent_handle(*timer) : nullptr;
+	return timer ? timer->owner->handle() : nullptr;
 }
 
 extern "C" NTSTATUS WdfWorkItemCreate(PWDF_WORKITEM_CONFIG Config, PWDF_OBJECT_ATTRIBUTES Attributes,
@@ -319,7 +319,7 @@ extern "C" NTSTATUS WdfWorkItemCreate(PWDF_WORKITEM_CONFIG Config, PWDF_OBJECT_A
 
 	if (incompatible)
 		return STATUS_WDF_INCOMPATIBLE_EXECUTION_LEVEL;
-	return hand_out(make<kmdf::WorkItem>(Attributes, gfp_here(), driver_of(*parent), Config->EvtWorkItemFunc, lock),
+	return hand_out(make<kmdf::WorkItem>(Attributes, gfp_here(), parent.get(), Config->EvtWorkItemFunc, lock),
 			*parent, WorkItem);
 }
 
@@ -335,7 +335,7 @@ extern "C" VOID WdfWorkItemFlush(WDFWORKITEM WorkItem)
 
 	if (!item)
 		return;
-	if (item->mine())
+	if (item->runs_here())
 		return report(Rule::WaitOnSelf, item.get(), "WdfWorkItemFlush in its own callback would never return");
 	if (at_dispatch())
 		return report(Rule::KmdfIrql, item.get(), "WdfWorkItemFlush above PASSIVE_LEVEL");
@@ -346,5 +346,5 @@ extern "C" WDFOBJECT WdfWorkItemGetParentObject(WDFWORKITEM WorkItem)
 {
 	Ref<kmdf::WorkItem> item = find<kmdf::WorkItem>(WorkItem, "WdfWorkItemGetParentObject");
 
-	return item ? parent_handle(*item) : nullptr;
+	return item ? item->owner->handle() : nullptr;
 }

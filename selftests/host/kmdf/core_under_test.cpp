@@ -114,6 +114,8 @@ extern "C" const char *host_kmdf_check_invariants(bool quiet)
 			u32 held = 0;
 
 			for (Object *child = d->children.front(); child; child = d->children.next(*child)) {
+				if (quiet && child->deleting)
+					return "nothing is being deleted";
 				if (child->type != Type::Queue)
 					continue;
 				Queue &queue = *static_cast<Queue *>(child);
@@ -134,8 +136,6 @@ extern "C" const char *host_kmdf_check_invariants(bool quiet)
 	}
 	if (quiet && !core.frames.empty())
 		return "no callback runs";
-	if (quiet && (!core.condemned.empty() || !core.husks.empty()))
-		return "nothing is left for the reaper";
 	return nullptr;
 }
 

@@ -87,8 +87,10 @@ NTSTATUS WdfObjectCreate(PWDF_OBJECT_ATTRIBUTES Attributes, WDFOBJECT *Object);
 
 /*
  * Deletes what the driver created, with its children. Refused, with a report, for what is not the driver's to
- * delete: devices that are no control devices, default queues, file objects, requests that a queue presented. Timers, work items and queues
- * deleted above PASSIVE_LEVEL are finished later by a worker.
+ * delete: devices that are no control devices, default queues, file objects, requests that a queue presented. Waits for
+ * children that somebody else deletes. A worker waits, and calls EvtCleanupCallback, later: for timers, work items and
+ * queues above PASSIVE_LEVEL; from the function of a timer or work item, for that one and what is above it; and in an
+ * EvtCleanupCallback, for what is above its object. Nothing of a timer or work item begins after this all the same.
  */
 VOID WdfObjectDelete(WDFOBJECT Object);
 

@@ -37,7 +37,7 @@ NTSTATUS WdfWorkItemCreate(PWDF_WORKITEM_CONFIG Config, PWDF_OBJECT_ATTRIBUTES A
  */
 VOID WdfWorkItemEnqueue(WDFWORKITEM WorkItem);
 
-/* At most DISPATCH_LEVEL. */
+/* The one that it was created with, whatever has become of that. At most DISPATCH_LEVEL. */
 WDFOBJECT WdfWorkItemGetParentObject(WDFWORKITEM WorkItem);
 
 /* Waits until all that was enqueued before has run. From its own function: a report, and no wait. PASSIVE_LEVEL. */
