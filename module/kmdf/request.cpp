@@ -74,11 +74,11 @@ Ref<Request> make_incoming(Device &device, const Transfer &transfer, unsigned in
 	return allocate_buffer(*request, gfp) ? static_cast<Ref<Request> &&>(request) : Ref<Request>();
 }
 
-void Request::note_cancel_locked()
+void Request::note_cancel_locked(Canceled by)
 {
-	if (canceled)
+	if (canceled >= by)
 		return;
-	canceled = true;
+	canceled = by;
 	canceled_ns = shim_ktime_get_ns();
 	watch_cancelled_locked();
 }
@@ -367,7 +367,7 @@ extern "C" BOOLEAN WdfRequestIsCanceled(WDFREQUEST Request)
 		SpinGuard guard(core.lock);
 
 		if (request->state.is(State::Owned) || request->state.is(State::Called))
-			return request->canceled;
+			return request->canceled != kmdf::Request::kNotCanceled;
 		marked = request->driver_has_locked();
 	}
 	report(marked ? Rule::ReqIsCancOnCancReq : Rule::InvalidReqAccess, request.get(),

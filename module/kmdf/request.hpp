@@ -74,7 +74,10 @@ class Request final : public Object {
 	u32 uid = 0;
 
 	StateWord<State> state KEXTBRIDGE_GUARDED_BY(core_lock()){State::Owned};
-	bool canceled KEXTBRIDGE_GUARDED_BY(core_lock()) = false;  // sticky
+	// Sticky, and the greatest of those who have wanted its end; but of its driver, who wants it of what it sends, a
+	// reuse takes it back.
+	enum Canceled : u8 { kNotCanceled, kByItsDriver, kByOthers };
+	Canceled canceled KEXTBRIDGE_GUARDED_BY(core_lock()) = kNotCanceled;
 	bool presented KEXTBRIDGE_GUARDED_BY(core_lock()) = false; // to the driver, at least once
 	bool detached KEXTBRIDGE_GUARDED_BY(core_lock()) = false;
 	bool early KEXTBRIDGE_GUARDED_BY(core_lock()) = false;  // completed before its EvtRequestCancel was called
@@ -109,7 +112,7 @@ class Request final : public Object {
 	// To a target, and not back yet.
 	bool sent_locked() const KEXTBRIDGE_REQUIRES(core_lock());
 	// Somebody has cancelled it.
-	void note_cancel_locked() KEXTBRIDGE_REQUIRES(core_lock());
+	void note_cancel_locked(Canceled by = kByOthers) KEXTBRIDGE_REQUIRES(core_lock());
 	// Cancelable -> Cancelled: its EvtRequestCancel is due. False: it is not cancelable.
 	bool cancel_marked_locked() KEXTBRIDGE_REQUIRES(core_lock());
 	// The most that it can be completed with.

@@ -192,7 +192,7 @@ extern "C" BOOLEAN WdfRequestCancelSentRequest(WDFREQUEST Request)
 	{
 		SpinGuard guard(core.lock);
 
-		request->note_cancel_locked();
+		request->note_cancel_locked(kmdf::Request::kByItsDriver);
 		if (Frame *frame = stop_frame_locked(*request))
 			frame->acted = true;
 	}
@@ -284,8 +284,8 @@ extern "C" NTSTATUS WdfRequestReuse(WDFREQUEST Request, PWDF_REQUEST_REUSE_PARAM
 		SpinGuard guard(core.lock);
 
 		sent = request->sent_locked();
-		if (!sent)
-			request->canceled = false;
+		if (!sent && request->canceled == kmdf::Request::kByItsDriver)
+			request->canceled = kmdf::Request::kNotCanceled;
 	}
 	if (sent) {
 		report(Rule::AlreadySent, request.get(), "reused while it is sent");

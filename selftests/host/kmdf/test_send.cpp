@@ -440,6 +440,67 @@ TEST_F(Kmdf, W_082_cancelled_before_it_is_sent)
 	EXPECT_EQ(p.below.arrived.total(), 1u);
 }
 
+// Of a client's request, too: that its driver has cancelled what it has sent is taken back by a reuse.
+TEST_F(Kmdf, W_082_a_clients_request_is_sent_again)
+{
+	Pair p;
+	Sent sent;
+
+	sent.then = [&](WDFREQUEST request) { WdfRequestComplete(request, sent.status); };
+	p.start();
+	Call call = Call::read(*p.file, 8);
+	WDFREQUEST request = p.queue.take();
+	WDF_REQUEST_REUSE_PARAMS parameters;
+
+	WDF_REQUEST_REUSE_PARAMS_INIT(&parameters, WDF_REQUEST_REUSE_NO_FLAGS, STATUS_NOT_SUPPORTED);
+	EXPECT_FALSE(WdfRequestCancelSentRequest(request));
+	EXPECT_TRUE(WdfRequestIsCanceled(request));
+	EXPECT_EQ(WdfRequestReuse(request, &parameters), STATUS_SUCCESS);
+	EXPECT_FALSE(WdfRequestIsCanceled(request));
+	WdfRequestFormatRequestUsingCurrentType(request);
+	WdfRequestSetCompletionRoutine(request, completion, &sent);
+	EXPECT_TRUE(WdfRequestSend(request, p.target, nullptr));
+	answer(p.below.take(), "again");
+	EXPECT_EQ(call.data(), "again");
+}
+
+// But not that its client has cancelled it, in whichever order.
+TEST_F(Kmdf, W_004_cancelled_and_reused)
+{
+	Pair p;
+	WDF_REQUEST_REUSE_PARAMS parameters;
+
+	p.start();
+	WDF_REQUEST_REUSE_PARAMS_INIT(&parameters, WDF_REQUEST_REUSE_NO_FLAGS, STATUS_NOT_SUPPORTED);
+	for (int order = 0; order < 3; order++) {
+		Sent sent;
+
+		Call call = Call::read(*p.file, 8);
+		WDFREQUEST request = p.queue.take();
+		WdfRequestFormatRequestUsingCurrentType(request);
+		WdfRequestSetCompletionRoutine(request, completion, &sent);
+		EXPECT_TRUE(WdfRequestSend(request, p.target, nullptr));
+		WDFREQUEST lower = p.below.take();
+		if (order == 1)
+			WdfRequestCancelSentRequest(request);
+		p.file->cancel();
+		if (order == 2)
+			WdfRequestCancelSentRequest(request);
+		WdfRequestComplete(lower, STATUS_CANCELLED);
+		until([&] { return sent.calls == 1; }, "the completion routine was called");
+		EXPECT_EQ(WdfRequestReuse(request, &parameters), STATUS_SUCCESS);
+		EXPECT_TRUE(WdfRequestIsCanceled(request));
+		WdfRequestFormatRequestUsingCurrentType(request);
+		WdfRequestSetCompletionRoutine(request, completion, &sent);
+		EXPECT_FALSE(WdfRequestSend(request, p.target, nullptr));
+		EXPECT_EQ(WdfRequestGetStatus(request), STATUS_CANCELLED);
+		EXPECT_EQ(p.queue.mark(request), STATUS_CANCELLED);
+		WdfRequestComplete(request, STATUS_CANCELLED);
+		EXPECT_EQ(call.result(), -SHIM_ECANCELED);
+	}
+	EXPECT_EQ(p.queue.cancelled.total(), 0u);
+}
+
 TEST_F(Kmdf, W_083_cancelled_while_it_is_below)
 {
 	Pair p;

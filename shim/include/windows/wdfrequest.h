@@ -199,8 +199,9 @@ NTSTATUS WdfRequestCreateFromIrp(PWDF_OBJECT_ATTRIBUTES RequestAttributes, PIRP 
 				 WDFREQUEST *Request);
 
 /*
- * Makes a driver's own request as new, with Status as its status: no format, no completion routine, not cancelled.
- * It must not be sent at the time. STATUS_WDF_REQUEST_INVALID_STATE: a new IRP for a client's request.
+ * Makes a request as new, to be sent again, with Status as its status: no format, no completion routine, and what
+ * WdfRequestCancelSentRequest() has done is taken back; a client's cancel, or a purge, is not. It must not be sent at
+ * the time. STATUS_WDF_REQUEST_INVALID_STATE: a new IRP for a client's request.
  */
 NTSTATUS WdfRequestReuse(WDFREQUEST Request, PWDF_REQUEST_REUSE_PARAMS ReuseParams);
 
@@ -250,13 +251,16 @@ NTSTATUS WdfRequestMarkCancelableEx(WDFREQUEST Request, PFN_WDF_REQUEST_CANCEL E
  */
 NTSTATUS WdfRequestUnmarkCancelable(WDFREQUEST Request);
 
-/* TRUE if it was cancelled; that never changes back. For a request that is not marked; else FALSE and a report. */
+/*
+ * TRUE if it was cancelled; that never changes back, unless only its driver has done it, who then reuses it. For a
+ * request that is not marked; else FALSE and a report.
+ */
 BOOLEAN WdfRequestIsCanceled(WDFREQUEST Request);
 
 /*
  * Asks for what was sent to be cancelled: TRUE if somebody was there to be asked, FALSE if not, or if it had come
  * back. It completes nothing: the completion routine runs all the same, perhaps on this stack. The caller needs a
- * reference of its own. Before a send: that send is refused.
+ * reference of its own. Sends of it are refused from then on, until WdfRequestReuse().
  */
 BOOLEAN WdfRequestCancelSentRequest(WDFREQUEST Request);
 
