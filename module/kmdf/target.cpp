@@ -354,13 +354,23 @@ NTSTATUS Target::start()
 	}
 }
 
-// Cancels what is there, each once.
+// It is there, and nobody has asked for its end yet.
+static bool to_be_ended(const Sending &sending, bool waiting, bool sent) KEXTBRIDGE_REQUIRES(core.lock)
+{
+	if (sending.state.is(SendState::Waiting))
+		return waiting;
+	return sent && sending.state.is(SendState::Sent) && sending.lower->canceled != Request::kByOthers &&
+	       !sending.lower->state.is(State::Done);
+}
+
+// Cancels what is there, each once, whoever else is at it.
 void Target::end_all(bool waiting, bool sent, NTSTATUS status)
 {
 	u32 budget = 0;
 	{
 		SpinGuard guard(core.lock);
 
+		// What comes meanwhile is behind it, and no reason to go on.
 		for (Sending *s = requests.front(); s; s = requests.next(*s))
 			budget++;
 	}
@@ -369,20 +379,16 @@ void Target::end_all(bool waiting, bool sent, NTSTATUS status)
 		Ref<Request> held;
 		{
 			SpinGuard guard(core.lock);
-			Sending *first = requests.front();
 
-			if (!first)
+			for (Sending *s = requests.front(); s && !one; s = requests.next(*s)) {
+				if (to_be_ended(*s, waiting, sent))
+					one = s;
+			}
+			if (!one)
 				return;
-			first->node.unlink();
-			requests.push_back(*first);
-			if ((waiting && first->state.is(SendState::Waiting)) ||
-			    (sent && first->state.is(SendState::Sent)))
-				one = first;
-			if (one)
-				held = Ref<Request>::retain(one->request);
+			held = Ref<Request>::retain(one->request);
 		}
-		if (one)
-			cancel_sending(*one, status);
+		cancel_sending(*one, status);
 	}
 }
 

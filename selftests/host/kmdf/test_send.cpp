@@ -891,6 +891,47 @@ TEST_F(Kmdf, W_087_what_waits_in_a_stopped_target)
 	EXPECT_EQ(p.below.arrived.total(), 0u);
 }
 
+// A stop that comes in while the purge is in a completion routine, and a send that comes in while the stop cancels.
+TEST_F(Kmdf, W_087_purged_while_it_is_stopped)
+{
+	Pair p;
+	std::optional<Call> stop;
+	WDF_REQUEST_SEND_OPTIONS anyway;
+
+	p.start();
+	Own first(p);
+	Own marked(p);
+	Own last(p);
+	Own extra(p);
+
+	for (Own *own : {&first, &marked, &last, &extra})
+		own->format_read();
+	WDF_REQUEST_SEND_OPTIONS_INIT(&anyway, WDF_REQUEST_SEND_OPTION_IGNORE_TARGET_STATE);
+	WdfIoTargetStop(p.target, WdfIoTargetLeaveSentIoPending);
+	EXPECT_TRUE(first.send());
+	EXPECT_TRUE(marked.send(&anyway));
+	EXPECT_TRUE(last.send());
+	WDFREQUEST lower = p.below.take();
+	p.below.on_cancel = [&](WDFREQUEST) { EXPECT_TRUE(extra.send()); };
+	EXPECT_EQ(p.below.mark(lower), STATUS_SUCCESS);
+	first.sent.then = [&](WDFREQUEST) {
+		stop.emplace([&](Call &) {
+			WdfIoTargetStop(p.target, WdfIoTargetCancelSentIo);
+			return 0;
+		});
+		stop->wait_until_asleep();
+	};
+	WdfIoTargetPurge(p.target, WdfIoTargetPurgeIo);
+	EXPECT_EQ(first.sent.calls, 1u);
+	EXPECT_EQ(last.sent.calls, 1u);
+	EXPECT_EQ(last.sent.status, STATUS_WDF_DEVICE_REMOVED_NOT_SENT);
+	WdfRequestComplete(lower, STATUS_CANCELLED);
+	EXPECT_EQ(stop->result(), 0);
+	WdfIoTargetClose(p.target);
+	for (Own *own : {&first, &marked, &last, &extra})
+		EXPECT_EQ(own->sent.calls, 1u);
+}
+
 TEST_F(Kmdf, W_087_stop_and_close_wait_for_what_is_below)
 {
 	Pair p;
