@@ -10,109 +10,104 @@ namespace kmdf {
 static constinit lock_class_key complete_key = {};
 static constinit lock_class_key cancel_key = {};
 
-enum class IocbState : u8 { Pending, Completed };
+AsyncClient::AsyncClient(kiocb *iocb, kmdf_pages *pages, Ref<Request> request)
+	: iocb_(iocb), pages_(pages), request_(static_cast<Ref<Request> &&>(request)), process_(shim_get_current_tgid())
+{
+	complete_work_.init(complete_function, this, "kmdf_async", &complete_key);
+	cancel_work_.init(cancel_function, this, "kmdf_cancel", &cancel_key);
+}
 
-// OWNERSHIP: one reference is the request's, until it is completed; one the cancel's, while it is under way.
-class AsyncClient final : public kextbridge::RefCounted<AsyncClient>, public Client {
-	kiocb *const iocb_;
-	kmdf_pages *const pages_; // a read's; null: none
-	Ref<Request> request_;
-	pid *const process_;
-	StateWord<IocbState> state_ KEXTBRIDGE_GUARDED_BY(core_lock()){IocbState::Pending};
-	Work complete_work_;
-	Work cancel_work_;
+void AsyncClient::destroy(AsyncClient *client)
+{
+	client->request_ = Ref<Request>();
+	shim_put_pid(client->process_);
+	shim_kfree(client);
+}
 
-	static void complete_function(void *self)
-	{
-		Ref<AsyncClient>::adopt(static_cast<AsyncClient *>(self))->complete();
-	}
-	static void cancel_function(void *self) { Ref<AsyncClient>::adopt(static_cast<AsyncClient *>(self))->cancel(); }
+bool AsyncClient::take()
+{
+	SpinGuard guard(core.lock);
 
-	bool take() KEXTBRIDGE_EXCLUDES(core_lock())
+	return state_.take(IocbState::Pending, IocbState::Completed);
+}
+
+void AsyncClient::end(s64 result)
+{
+	if (pages_)
+		shim_kmdf_unpin_pages(pages_);
 	{
 		SpinGuard guard(core.lock);
 
-		return state_.take(IocbState::Pending, IocbState::Completed);
+		request_->file->async--;
 	}
+	shim_ki_complete(iocb_, result);
+}
 
-	void end(s64 result)
+// ---- completion
+
+void AsyncClient::completed(Request &)
+{
+	complete_work_.queue(core.dispatcher);
+}
+
+void AsyncClient::complete_function(void *self)
+{
+	Ref<AsyncClient>::adopt(static_cast<AsyncClient *>(self))->complete();
+}
+
+void AsyncClient::complete()
+{
+	size_t copy = request_->bytes_back();
+	s64 result = outcome(*request_);
+
+	if (!take())
+		return; // left behind
+	if (copy && pages_ && shim_kmdf_copy_to_pages(pages_, request_->out_data, copy) != copy)
+		result = -SHIM_EFAULT;
+	end(result);
+}
+
+// ---- cancel
+
+void AsyncClient::cancelled()
+{
+	get();
+	if (!cancel_work_.queue(core.dispatcher))
+		put(); // it was queued already
+}
+
+void AsyncClient::cancel_function(void *self)
+{
+	Ref<AsyncClient>::adopt(static_cast<AsyncClient *>(self))->cancel();
+}
+
+void AsyncClient::cancel()
+{
+	Request &request = *request_;
+	u32 grace = read_once(kmdf_params.kill_grace_ms);
+
+	cancel_request(request);
+	// An io_destroy() waits for its requests; so would the end of the process.
+	if (!shim_process_gone(process_))
+		return;
+	if (grace)
+		request.done.wait_hrtimeout(
+			[&] {
+				SpinGuard guard(core.lock);
+
+				return request.finished;
+			},
+			static_cast<s64>(grace * kNanosecondsPerMs), SHIM_TASK_UNINTERRUPTIBLE);
 	{
-		if (pages_)
-			shim_kmdf_unpin_pages(pages_);
-		{
-			SpinGuard guard(core.lock);
+		SpinGuard guard(core.lock);
 
-			request_->file->async--;
-		}
-		shim_ki_complete(iocb_, result);
+		if (request.finished)
+			return; // complete() is under way
+		request.detached = true;
 	}
-
-	void complete()
-	{
-		size_t copy = request_->bytes_back();
-		s64 result = outcome(*request_);
-
-		if (!take())
-			return; // left behind
-		if (copy && pages_ && shim_kmdf_copy_to_pages(pages_, request_->out_data, copy) != copy)
-			result = -SHIM_EFAULT;
-		end(result);
-	}
-
-	void cancel()
-	{
-		Request &request = *request_;
-		u32 grace = read_once(kmdf_params.kill_grace_ms);
-
-		cancel_request(request);
-		// An io_destroy() waits for its requests; so would the end of the process.
-		if (!shim_process_gone(process_))
-			return;
-		if (grace)
-			request.done.wait_hrtimeout(
-				[&] {
-					SpinGuard guard(core.lock);
-
-					return request.finished;
-				},
-				static_cast<s64>(grace * kNanosecondsPerMs), SHIM_TASK_UNINTERRUPTIBLE);
-		{
-			SpinGuard guard(core.lock);
-
-			if (request.finished)
-				return; // complete() is under way
-			request.detached = true;
-		}
-		if (take())
-			end(-SHIM_EINTR);
-	}
-
-      public:
-	AsyncClient(kiocb *iocb, kmdf_pages *pages, Ref<Request> request)
-		: iocb_(iocb), pages_(pages), request_(static_cast<Ref<Request> &&>(request)),
-		  process_(shim_get_current_tgid())
-	{
-		complete_work_.init(complete_function, this, "kmdf_async", &complete_key);
-		cancel_work_.init(cancel_function, this, "kmdf_cancel", &cancel_key);
-	}
-
-	static void destroy(AsyncClient *client)
-	{
-		client->request_ = Ref<Request>();
-		shim_put_pid(client->process_);
-		shim_kfree(client);
-	}
-
-	void completed(Request &) override { complete_work_.queue(core.dispatcher); }
-
-	// CONTEXT: interrupts off. The iocb is not completed before this has returned, so the request's reference is there.
-	void cancelled()
-	{
-		get();
-		if (!cancel_work_.queue(core.dispatcher))
-			put(); // it was queued already
-	}
-};
+	if (take())
+		end(-SHIM_EINTR);
+}
 
 s64 submit_async(Ref<Request> request, kiocb *iocb, iov_iter *to)
 {
