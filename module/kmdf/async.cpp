@@ -10,6 +10,9 @@ namespace kmdf {
 static constinit lock_class_key complete_key = {};
 static constinit lock_class_key cancel_key = {};
 
+// How long a killed process may wait, if nobody tells of it.
+constexpr u64 kLookNs = 100 * kNanosecondsPerMs;
+
 AsyncClient::AsyncClient(kiocb *iocb, kmdf_pages *pages, Ref<Request> request)
 	: iocb_(iocb), pages_(pages), request_(static_cast<Ref<Request> &&>(request)), process_(shim_get_current_tgid())
 {
@@ -28,6 +31,7 @@ bool AsyncClient::take()
 {
 	SpinGuard guard(core.lock);
 
+	kept_node.unlink();
 	return state_.take(IocbState::Pending, IocbState::Completed);
 }
 
@@ -88,8 +92,11 @@ void AsyncClient::cancel()
 
 	cancel_request(request);
 	// An io_destroy() waits for its requests; so would the end of the process.
-	if (!shim_process_gone(process_))
-		return;
+	if (!process_gone()) {
+		SpinGuard guard(core.lock);
+
+		return keep_locked();
+	}
 	if (grace)
 		request.done.wait_hrtimeout(
 			[&] {
@@ -107,6 +114,33 @@ void AsyncClient::cancel()
 	}
 	if (take())
 		end(-SHIM_EINTR);
+}
+
+// The kernel cancels an iocb once. When the process is killed after an io_cancel(), or in an io_destroy(), which cannot
+// be interrupted, nobody is told, and its end waits for the iocb.
+void AsyncClient::keep_locked()
+{
+	if (request_->finished || kept_node.linked())
+		return;
+	if (core.kept.empty())
+		core.kept_work.arm(core.dispatcher, kLookNs);
+	core.kept.push_back(*this);
+}
+
+void look_for_killed_clients()
+{
+	SpinGuard guard(core.lock);
+	AsyncClient *next;
+
+	for (AsyncClient *client = core.kept.front(); client; client = next) {
+		next = core.kept.next(*client);
+		if (!client->process_gone())
+			continue;
+		client->kept_node.unlink();
+		client->cancelled();
+	}
+	if (!core.kept.empty())
+		core.kept_work.arm(core.dispatcher, kLookNs);
 }
 
 s64 submit_async(Ref<Request> request, kiocb *iocb, iov_iter *to)

@@ -30,17 +30,24 @@ class AsyncClient final : public kextbridge::RefCounted<AsyncClient>, public Cli
 	void end(s64 result) KEXTBRIDGE_EXCLUDES(core_lock());
 	void complete() KEXTBRIDGE_EXCLUDES(core_lock());
 	void cancel() KEXTBRIDGE_EXCLUDES(core_lock());
+	void keep_locked() KEXTBRIDGE_REQUIRES(core_lock());
 
       public:
+	ListNode kept_node KEXTBRIDGE_GUARDED_BY(core_lock());
+
 	AsyncClient(kiocb *iocb, kmdf_pages *pages, Ref<Request> request);
 	static void destroy(AsyncClient *client);
 
 	void completed(Request &request) override;
 	// CONTEXT: interrupts off. The iocb is not completed before this has returned, so the request's reference is there.
 	void cancelled();
+	bool process_gone() const { return shim_process_gone(process_); }
 };
 
 // OWNERSHIP: takes the request over. to: where a read's bytes go. -EIOCBQUEUED, or why it was not begun.
 s64 submit_async(Ref<Request> request, kiocb *iocb, iov_iter *to) KEXTBRIDGE_EXCLUDES(core_lock());
+
+// What the delayed work does, while there are cancelled ones that their drivers keep.
+void look_for_killed_clients() KEXTBRIDGE_EXCLUDES(core_lock());
 
 } // namespace kmdf

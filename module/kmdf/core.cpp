@@ -12,6 +12,7 @@ constinit Core core;
 static constinit lock_class_key lock_key = {};
 static constinit lock_class_key handles_key = {};
 static constinit lock_class_key watchdog_key = {};
+static constinit lock_class_key kept_key = {};
 static constinit lock_class_key gone_key = {};
 
 // Nobody else can see the core yet.
@@ -22,6 +23,8 @@ static int init_core() KEXTBRIDGE_UNCHECKED
 	core.drivers.init();
 	core.frames.init();
 	core.watchdog.init(look_for_stuck_requests, "kmdf_watchdog", &watchdog_key);
+	core.kept_work.init(look_for_killed_clients, "kmdf_kept", &kept_key);
+	core.kept.init();
 	core.gone.init("kmdf_gone", &gone_key);
 	init_events();
 	// A driver's callback may sleep for long, each in a worker of its own; and what a queue owes does not wait behind a
@@ -40,6 +43,7 @@ static int init_core() KEXTBRIDGE_UNCHECKED
 static void exit_core() KEXTBRIDGE_UNCHECKED
 {
 	core.watchdog.cancel();
+	core.kept_work.cancel();
 	shim_destroy_workqueue(core.driver_work);
 	shim_destroy_workqueue(core.dispatcher);
 	shim_xa_destroy(&core.handles);

@@ -2,7 +2,7 @@
 // The one static object of kmdf.ko: what all its parts share. Each member says which file owns it.
 #pragma once
 
-#include "device.hpp"
+#include "client.hpp"
 #include "verifier.hpp"
 
 namespace kmdf {
@@ -15,6 +15,8 @@ struct Core {
 	workqueue_struct *driver_work = nullptr; // work items, passive timers, ends that wait for such
 	kextbridge::DelayedWork watchdog;        // watchdog.cpp
 	bool watching KEXTBRIDGE_GUARDED_BY(lock) = false;
+	kextbridge::DelayedWork kept_work; // async.cpp; armed while there are:
+	List<AsyncClient, &AsyncClient::kept_node> kept KEXTBRIDGE_GUARDED_BY(lock); // cancelled, not completed
 	WaitQueue gone; // driver.cpp, object.cpp; a driver has no objects any more; an object has had its end
 	u64 next_id KEXTBRIDGE_GUARDED_BY(lock) = 1;
 	List<Driver, &Driver::node> drivers KEXTBRIDGE_GUARDED_BY(lock);

@@ -356,6 +356,95 @@ TEST_F(Kmdf, W_106_an_asynchronous_client_that_dies)
 	EXPECT_FALSE(patient.cancel());
 }
 
+// The kernel cancels an iocb once, and says nothing when its process is killed afterwards.
+TEST_F(Kmdf, W_106_killed_after_an_io_cancel)
+{
+	Simple d;
+	std::vector<WDFREQUEST> requests;
+	std::vector<std::unique_ptr<Aio>> clients;
+
+	d.start();
+	for (u32 i = 0; i < 3; i++) {
+		clients.push_back(std::make_unique<Aio>(*d.file, &new_process()));
+		clients[i]->submit_read(64);
+		requests.push_back(d.take());
+		EXPECT_TRUE(clients[i]->cancel());
+	}
+	Aio &first = *clients[0];
+	Aio &second = *clients[1];
+	Aio &patient = *clients[2];
+
+	// One look is for all of them.
+	fake::settle();
+	EXPECT_EQ(fake::timers_armed(), 1u);
+	fake::advance_ms(1000);
+	EXPECT_FALSE(first.finished() || second.finished() || patient.finished());
+	EXPECT_FALSE(first.die());
+	fake::advance_ms(200);
+	EXPECT_TRUE(first.finished());
+	EXPECT_FALSE(second.finished() || patient.finished());
+	EXPECT_FALSE(second.die());
+	fake::advance_ms(200);
+	EXPECT_TRUE(second.finished());
+	EXPECT_FALSE(patient.finished());
+	EXPECT_EQ(host_kmdf_request_state(requests[0]), owned);
+	EXPECT_EQ(fake::timers_armed(), 1u);
+	for (WDFREQUEST request : requests)
+		complete(request, 3);
+	EXPECT_EQ(first.wait(), -SHIM_EINTR);
+	EXPECT_EQ(second.wait(), -SHIM_EINTR);
+	EXPECT_EQ(patient.wait(), 3);
+	fake::advance_ms(200);
+	EXPECT_EQ(fake::timers_armed(), 0u);
+}
+
+TEST_F(Kmdf, W_106_grace_after_an_io_cancel)
+{
+	Simple d;
+
+	kmdf_params.kill_grace_ms = 1000;
+	d.start();
+	Aio dying(*d.file, &new_process());
+
+	dying.submit_read(64);
+	WDFREQUEST request = d.take();
+
+	EXPECT_TRUE(dying.cancel());
+	fake::settle();
+	EXPECT_FALSE(dying.die());
+	fake::jump_ms(200);
+	a_while();
+	EXPECT_FALSE(dying.finished());
+	until(
+		[&] {
+			fake::jump_ms(1001);
+			return dying.finished();
+		},
+		"the grace is over");
+	EXPECT_EQ(dying.wait(), -SHIM_EINTR);
+	complete(request, 3);
+}
+
+// Somebody is still to look after it when the module goes.
+TEST_F(Kmdf, W_107_rmmod_after_an_io_cancel)
+{
+	Simple d;
+
+	d.start();
+	{
+		Aio client(*d.file);
+
+		client.submit_read(64);
+		WDFREQUEST request = d.take();
+
+		EXPECT_TRUE(client.cancel());
+		fake::settle();
+		complete(request, 3);
+		EXPECT_EQ(client.wait(), 3);
+	}
+	EXPECT_EQ(fake::timers_armed(), 1u);
+}
+
 TEST_F(Kmdf, W_107_rmmod_waits_for_what_was_left_behind)
 {
 	Simple d;
