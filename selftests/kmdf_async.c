@@ -2,6 +2,7 @@
 /* KMDF: clients that do not wait, libaio's and io_uring's: completion, cancellation, death. */
 #include <libaio.h>
 #include <liburing.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
@@ -274,49 +275,82 @@ TEST_F(on_close, W_100_close_of_one_process_cancels_its_own)
 /* ---- clients that die: a child, which says when it has asked ---------------------------------------------------- */
 
 enum how { BY_AIO, BY_URING };
+enum then { STAY, CANCEL_IT, END_ALL };
+
+/* The child's. */
+static struct {
+	io_context_t aio;
+	struct iocb iocbs[256];
+	struct io_uring ring;
+	unsigned char buffers[256][64];
+} asked;
 
 static int ask_by_uring(int fd, unsigned int count)
 {
-	static unsigned char buffers[256][64];
-	struct io_uring ring;
-
-	if (io_uring_queue_init(256, &ring, 0))
+	if (io_uring_queue_init(256, &asked.ring, 0))
 		return 1;
-	for (unsigned int i = 0; i < count; i++)
-		io_uring_prep_read(io_uring_get_sqe(&ring), fd, buffers[i], sizeof(buffers[i]), 0);
-	return io_uring_submit(&ring) != (int)count;
+	for (unsigned int i = 0; i < count; i++) {
+		struct io_uring_sqe *sqe = io_uring_get_sqe(&asked.ring);
+
+		io_uring_prep_read(sqe, fd, asked.buffers[i], sizeof(asked.buffers[i]), 0);
+		sqe->user_data = i + 1;
+	}
+	return io_uring_submit(&asked.ring) != (int)count;
 }
 
 static int ask_by_aio(int fd, unsigned int count)
 {
-	static unsigned char buffers[256][64];
-	static struct iocb iocbs[256];
-	io_context_t aio = 0;
-
-	if (io_setup(count, &aio))
+	if (io_setup(count, &asked.aio))
 		return 1;
 	for (unsigned int i = 0; i < count; i++) {
-		if (submit_read(aio, &iocbs[i], fd, buffers[i], sizeof(buffers[i])) != 1)
+		if (submit_read(asked.aio, &asked.iocbs[i], fd, asked.buffers[i], sizeof(asked.buffers[i])) != 1)
 			return 1;
 	}
 	return 0;
 }
 
-static pid_t ask(enum how how, unsigned int count)
+static void give_up(enum how how, enum then then)
+{
+	struct io_uring_sqe *sqe;
+	struct io_event event;
+
+	if (how == BY_AIO && then == CANCEL_IT) {
+		io_cancel(asked.aio, &asked.iocbs[0], &event);
+	} else if (how == BY_AIO) {
+		io_destroy(asked.aio);
+	} else if (then == CANCEL_IT) {
+		sqe = io_uring_get_sqe(&asked.ring);
+		io_uring_prep_cancel64(sqe, 1, 0);
+		sqe->user_data = 0;
+		io_uring_submit(&asked.ring);
+	} else {
+		io_uring_queue_exit(&asked.ring);
+	}
+}
+
+/* What is to follow, follows on SIGUSR1. */
+static pid_t ask_and(enum how how, unsigned int count, enum then then)
 {
 	int said[2];
 	char ok = 0;
+	sigset_t told;
+	int number;
 
 	if (pipe(said))
 		return -1;
 	pid_t pid = fork();
 
 	if (!pid) {
+		sigemptyset(&told);
+		sigaddset(&told, SIGUSR1);
+		sigprocmask(SIG_BLOCK, &told, NULL);
 		int fd = km_open("kmtest_own");
 
 		ok = fd >= 0 && !(how == BY_AIO ? ask_by_aio(fd, count) : ask_by_uring(fd, count));
 		if (write(said[1], &ok, 1) != 1)
 			_exit(1);
+		if (then != STAY && !sigwait(&told, &number))
+			give_up(how, then);
 		for (;;)
 			pause();
 	}
@@ -325,6 +359,11 @@ static pid_t ask(enum how how, unsigned int count)
 		pid = -1;
 	close(said[0]);
 	return pid;
+}
+
+static pid_t ask(enum how how, unsigned int count)
+{
+	return ask_and(how, count, STAY);
 }
 
 FIXTURE(dying)
@@ -423,6 +462,74 @@ TEST_F(dying, W_105_killed_with_a_hundred_in_the_queue)
 	/* One whose turn came before it was cancelled is the driver's, and told of once at most. */
 	for (unsigned int i = 1; i < count; i++)
 		EXPECT_GE(COUNT(IO, FIRST_OF_MANY + i), COUNT(CANCEL, FIRST_OF_MANY + i));
+}
+
+/* The kernel has had it cancelled already: it tells nobody that the child is killed. */
+FIXTURE(giving_up)
+{
+	struct km km;
+};
+
+FIXTURE_VARIANT(giving_up)
+{
+	enum how how;
+	enum then then;
+};
+
+FIXTURE_VARIANT_ADD(giving_up, io_cancel){
+	.how = BY_AIO,
+	.then = CANCEL_IT,
+};
+
+FIXTURE_VARIANT_ADD(giving_up, io_destroy){
+	.how = BY_AIO,
+	.then = END_ALL,
+};
+
+FIXTURE_VARIANT_ADD(giving_up, uring_cancel){
+	.how = BY_URING,
+	.then = CANCEL_IT,
+};
+
+FIXTURE_VARIANT_ADD(giving_up, uring_exit){
+	.how = BY_URING,
+	.then = END_ALL,
+};
+
+FIXTURE_SETUP(giving_up)
+{
+	ASSERT_EQ(0, km_setup(&self->km, NULL));
+}
+
+FIXTURE_TEARDOWN(giving_up)
+{
+	EXPECT_EQ(0, km_teardown(&self->km));
+}
+
+TEST_F(giving_up, W_106_killed_after_its_cancel)
+{
+	struct kmdf_device device;
+
+	USE_QUEUE(.type = SEQUENTIAL);
+	QUEUE_SCRIPT(QUEUE, R, 1, AT(IO, NOTE));
+	pid_t pid = ask_and(variant->how, 1, variant->then);
+
+	ASSERT_LT(0, pid);
+	ASSERT_TRUE(SEEN(IO | KMTEST_END, R));
+	ASSERT_EQ(0, kill(pid, SIGUSR1));
+	while (!VALUE(IS_CANCELED, R))
+		sched_yield();
+	EXPECT_FALSE(km_reap(pid, NULL, KM_NEVER_MS));
+	int took = km_kill(pid);
+
+	EXPECT_LE(0, took);
+	EXPECT_GT(KM_GONE_MS, took);
+	EXPECT_EQ(1, KMTEST_OWNED(VALUE(QUEUE_STATE, QUEUE)));
+	DO(FILL, R, .value = 64);
+	DO(COMPLETE_WITH, R, .value = 64);
+	EXPECT_EQ(0, KMTEST_OWNED(VALUE(QUEUE_STATE, QUEUE)));
+	ASSERT_TRUE(km_find_device(&self->km, "kmtest_own", &device));
+	EXPECT_EQ(0, device.requests);
 }
 
 /* ---- io_uring --------------------------------------------------------------------------------------------------- */
