@@ -488,6 +488,57 @@ TEST_F(KmdfRaces, W_106_kill_against_complete)
 	printf("served %u, killed %u\n", served, killed);
 }
 
+// The same of a client that has cancelled it, so that its end is only found by a look.
+TEST_F(KmdfRaces, W_106_kill_after_a_cancel_against_complete)
+{
+	Simple d;
+	Random random(seed_);
+	u32 served = 0;
+	u32 killed = 0;
+	u32 count = host::rounds(4000);
+	Balance balance;
+
+	WDFREQUEST request = nullptr;
+	Aio *dying = nullptr;
+	u32 wait = 0;
+	u32 delay = 0;
+
+	d.start();
+	Contestants contestants({[&] {
+					 wait_turns(wait);
+					 WdfRequestCompleteWithInformation(request, STATUS_SUCCESS, 64);
+				 },
+				 [&] {
+					 wait_turns(delay);
+					 EXPECT_FALSE(dying->die());
+					 fake::jump_ms(200);
+				 }});
+	for (u32 i = 0; host::one_more(i, count, served >= 20 && killed >= 20); i++) {
+		Aio client(*d.file, &new_process());
+
+		client.submit_read(64);
+		request = d.take();
+		dying = &client;
+		EXPECT_TRUE(client.cancel());
+		fake::settle();
+		wait = balance.first(random, 1 << random.below(12));
+		delay = balance.second(random, 1 << random.below(12));
+		contestants.run();
+		s64 result = client.wait();
+
+		if (result != 64 && result != -SHIM_EINTR)
+			fake::bug("read gave %lld", result);
+		served += result == 64;
+		killed += result != 64;
+		balance.first_won(result == 64);
+	}
+	fake::settle();
+	EXPECT_EQ(d.queue.owned(), 0u);
+	EXPECT_GE(served, 20u);
+	EXPECT_GE(killed, 20u);
+	printf("served %u, killed %u\n", served, killed);
+}
+
 // ---- sent, cancelled, timed out
 
 struct SendRace {
