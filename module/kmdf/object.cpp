@@ -237,16 +237,15 @@ static Object *take_child(Object &object)
 	}
 }
 
-// Below an object that is marked nothing is added any more.
-void Doomed::dispose_of(Object &object) // NOLINT(misc-no-recursion): as deep as a driver has parented its objects
+static void enter(Object &object)
 {
-	{
-		SpinGuard guard(core.lock);
+	SpinGuard guard(core.lock);
 
-		object.ender = shim_current();
-	}
-	while (Object *child = take_child(object))
-		dispose_of(*child);
+	object.ender = shim_current();
+}
+
+void Doomed::end_one(Object &object)
+{
 	object.dispose();
 	object.await_children();
 	for (Context *c = object.contexts; c; c = c->next) {
@@ -263,6 +262,31 @@ void Doomed::dispose_of(Object &object) // NOLINT(misc-no-recursion): as deep as
 	objects_.push_back(object);
 	if (core.gone.active())
 		core.gone.wake_all();
+}
+
+// Below an object that is marked nothing is added any more. As deep as a driver has parented its objects: no recursion.
+void Doomed::dispose_of(Object &object)
+{
+	Object *at = &object;
+
+	enter(object);
+	for (;;) {
+		if (Object *child = take_child(*at)) {
+			enter(*child);
+			at = child;
+			continue;
+		}
+		Object *up = nullptr;
+		if (at != &object) {
+			SpinGuard guard(core.lock);
+
+			up = at->parent; // which this thread is ending, too
+		}
+		end_one(*at);
+		if (!up)
+			return;
+		at = up;
+	}
 }
 
 Doomed::~Doomed()

@@ -130,6 +130,9 @@ class Doomed final {
 	Doomed() { objects_.init(); }
 	~Doomed() KEXTBRIDGE_EXCLUDES(core_lock());
 	void dispose_of(Object &object) KEXTBRIDGE_EXCLUDES(core_lock());
+
+      private:
+	void end_one(Object &object) KEXTBRIDGE_EXCLUDES(core_lock());
 	Doomed(const Doomed &) = delete;
 	Doomed &operator=(const Doomed &) = delete;
 };
