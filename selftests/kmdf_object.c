@@ -468,17 +468,19 @@ TEST_F(driver, W_084_lock_of_a_device)
 	EXPECT_EQ(STATUS_SUCCESS, km_end(&client));
 }
 
-/* The last request of a file that is closed is completed above PASSIVE_LEVEL: EvtFileClose comes below it. */
-TEST_F(driver, W_101_close_after_a_completion_above_passive)
+/* The last request of a file that is closed is completed by `ops`, under which EvtFileClose cannot be called. */
+static void close_after(struct __test_metadata *_metadata, FIXTURE_DATA(driver) * self, int level, int scope,
+			struct kmtest_op ops[3])
 {
 	struct kmtest_device device = {
 		.name = "kmtest_own",
 		.slot = KM_OWN_DEVICE,
 		.flags = KMTEST_FILES,
+		.level = level,
+		.scope = scope,
 		.count = 1,
 		.queues = {{QUEUE, .type = PARALLEL, .handlers = KMTEST_HANDLE_CONTROL, .flags = KMTEST_DEFAULT_QUEUE}},
 	};
-	struct kmtest_op ops[] = {OP(RAISE, .slot = R), OP(COMPLETE, .slot = R), OP(LOWER, .slot = R)};
 	pid_t pid;
 
 	close(km_device(&self->km, &device));
@@ -494,33 +496,17 @@ TEST_F(driver, W_101_close_after_a_completion_above_passive)
 	EXPECT_EQ(0, km_broken_any(&self->km));
 }
 
-/* By a thread that has the lock which is around the callbacks about files. */
+TEST_F(driver, W_101_close_after_a_completion_above_passive)
+{
+	close_after(_metadata, self, 0, 0,
+		    (struct kmtest_op[]){OP(RAISE, .slot = R), OP(COMPLETE, .slot = R), OP(LOWER, .slot = R)});
+}
+
 TEST_F(driver, W_101_close_after_a_completion_in_the_devices_scope)
 {
-	struct kmtest_device device = {
-		.name = "kmtest_own",
-		.slot = KM_OWN_DEVICE,
-		.flags = KMTEST_FILES,
-		.level = LEVEL_PASSIVE,
-		.scope = SCOPE_DEVICE,
-		.count = 1,
-		.queues = {{QUEUE, .type = PARALLEL, .handlers = KMTEST_HANDLE_CONTROL, .flags = KMTEST_DEFAULT_QUEUE}},
-	};
-	struct kmtest_op ops[] = {OP(LOCK, .slot = KM_OWN_DEVICE), OP(COMPLETE, .slot = R),
-				  OP(UNLOCK, .slot = KM_OWN_DEVICE)};
-	pid_t pid;
-
-	close(km_device(&self->km, &device));
-	ASSERT_TRUE(SEEN(FILE_CLOSE, KM_OWN_DEVICE));
-	pid = km_fork("kmtest_own", &(struct kmtest_script){.slot = R});
-	ASSERT_LT(0, pid);
-	ASSERT_TRUE(SEEN(IO | KMTEST_END, R));
-	EXPECT_LE(0, km_kill(pid));
-	EXPECT_EQ(1, COUNT(FILE_CLOSE, KM_OWN_DEVICE));
-	ASSERT_EQ(0, km_run(&self->km, R, ops, 3));
-	for (uint64_t until = kb_now_ns() + KM_SOON_MS * 1000000ull; COUNT(FILE_CLOSE, KM_OWN_DEVICE) < 2;)
-		ASSERT_LT(kb_now_ns(), until);
-	EXPECT_EQ(0, km_broken_any(&self->km));
+	close_after(_metadata, self, LEVEL_PASSIVE, SCOPE_DEVICE,
+		    (struct kmtest_op[]){OP(LOCK, .slot = KM_OWN_DEVICE), OP(COMPLETE, .slot = R),
+					 OP(UNLOCK, .slot = KM_OWN_DEVICE)});
 }
 
 /* EvtDeviceFileCreate says no: there is no file. */

@@ -395,7 +395,6 @@ using namespace kmdf;
 extern "C" int kmdf_hold_c(void *owner)
 {
 	Device &device = *static_cast<Device *>(owner);
-
 	int err = device.driver->hold_module();
 
 	if (!err)
