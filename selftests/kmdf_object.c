@@ -329,6 +329,18 @@ TEST_F(driver, W_099_flush_in_its_own_function)
 	EXPECT_EQ(1, BROKEN(WaitOnSelf));
 }
 
+/* Lockdep: they are not of one class. */
+TEST_F(driver, W_099_flush_of_another_in_its_function)
+{
+	ASSERT_EQ(STATUS_SUCCESS, DO(WORK_CREATE, WORK, .other = KMTEST_DEVICE));
+	ASSERT_EQ(STATUS_SUCCESS, DO(WORK_CREATE, CHILD, .other = KMTEST_DEVICE));
+	SCRIPT(WORK, AT(WORK, WORK_ENQUEUE, .slot = CHILD), AT(WORK, WORK_FLUSH, .slot = CHILD));
+	DO(WORK_ENQUEUE, WORK);
+	ASSERT_TRUE(SEEN(WORK | KMTEST_END, WORK));
+	EXPECT_EQ(1, COUNT(WORK, CHILD));
+	EXPECT_LT(FIRST(WORK, CHILD).seq, FIRST(WORK | KMTEST_END, WORK).seq);
+}
+
 /* ---- locks */
 
 TEST_F(driver, W_099_wait_lock)

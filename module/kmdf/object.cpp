@@ -158,13 +158,6 @@ void *allocate_object(size_t size, const WDF_OBJECT_ATTRIBUTES *attributes, void
 	return memory;
 }
 
-// Nobody has seen it: no callbacks.
-void free_unpublished(Object &object)
-{
-	object.release_parts();
-	shim_kvfree_rcu(&object);
-}
-
 // A context is found without a lock: it is stored whole, and never taken away.
 static Context *find_context(const Object &object, const WDF_OBJECT_CONTEXT_TYPE_INFO *type)
 {

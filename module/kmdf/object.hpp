@@ -106,7 +106,7 @@ class Object {
 	// dispose() comes later: from now on nothing of it begins. CONTEXT: any.
 	virtual void condemn() KEXTBRIDGE_EXCLUDES(core_lock()) {}
 	// This thread is in its callback, for which dispose() waits.
-	virtual bool runs_here() const { return false; }
+	virtual bool runs_here() const KEXTBRIDGE_REQUIRES(core_lock()) { return false; }
 	// What it owns, after its EvtDestroy.
 	virtual void release_parts() {}
 
@@ -147,7 +147,6 @@ NTSTATUS check_attributes(const WDF_OBJECT_ATTRIBUTES *attributes);
 void init_context(Object &object, void *room, const WDF_OBJECT_ATTRIBUTES *attributes);
 
 void *allocate_object(size_t size, const WDF_OBJECT_ATTRIBUTES *attributes, void **room, unsigned int gfp);
-void free_unpublished(Object &object);
 
 // The table of handles. T::kType says what is wanted.
 Ref<Object> find_object(const void *handle);
@@ -180,7 +179,7 @@ Ref<T> make(const WDF_OBJECT_ATTRIBUTES *attributes, unsigned int gfp, const Arg
 
 	init_context(*object, room, attributes);
 	if (object->publish()) {
-		free_unpublished(*object);
+		object->discard();
 		return Ref<T>();
 	}
 	return Ref<T>::adopt(object);

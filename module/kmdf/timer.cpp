@@ -57,13 +57,12 @@ static Ref<Object> parent_of(const WDF_OBJECT_ATTRIBUTES *attributes, const char
 
 static constinit lock_class_key timer_lock_key = {};
 static constinit lock_class_key timer_key = {};
-static constinit lock_class_key timer_work_key = {};
 static constinit lock_class_key item_lock_key = {};
-static constinit lock_class_key item_key = {};
 
 class Timer final : public Object {
 	timer_list timer_;
-	Work work_; // of a passive one
+	Work work_;               // of a passive one
+	lock_class_key work_key_; // whoever waits in one's function for another waits for another class
 	kextbridge::Racy<task_struct *> running_;
 
 	static void work_function(void *timer) { static_cast<Timer *>(timer)->call(); }
@@ -87,7 +86,9 @@ class Timer final : public Object {
 		passive_dispose = true;
 		guard.init("kmdf_timer", &timer_lock_key);
 		shim_timer_setup(&timer_, kmdf_timer_c, "WDFTIMER", &timer_key);
-		work_.init(work_function, this, "WDFTIMER", &timer_work_key);
+		passive_release = true;
+		shim_lockdep_register_key(&work_key_);
+		work_.init(work_function, this, "WDFTIMER", &work_key_);
 	}
 
 	Ref<Object> owner; // whose lock it takes
@@ -100,7 +101,11 @@ class Timer final : public Object {
 
 	static Timer *from(timer_list *timer) { return kextbridge::container_of<&Timer::timer_>(timer); }
 	bool runs_here() const override { return running_.load() == shim_current(); }
-	void release_parts() override { owner = Ref<Object>(); }
+	void release_parts() override
+	{
+		shim_lockdep_unregister_key(&work_key_);
+		owner = Ref<Object>();
+	}
 
 	bool start(u64 delay_ns)
 	{
@@ -153,7 +158,8 @@ class Timer final : public Object {
 		{
 			SpinGuard hold(guard);
 
-			if (!armed || stops)
+			// Pending: started anew since this expiry was on its way, for another time.
+			if (!armed || stops || shim_timer_pending(&timer_))
 				return;
 			armed = config.Period;
 			if (armed)
@@ -178,6 +184,7 @@ class Timer final : public Object {
 
 class WorkItem final : public Object {
 	Work work_;
+	lock_class_key work_key_;
 	kextbridge::Racy<task_struct *> running_;
 
 	static void work_function(void *item) { static_cast<WorkItem *>(item)->call(); }
@@ -191,7 +198,9 @@ class WorkItem final : public Object {
 	{
 		passive_dispose = true;
 		guard.init("kmdf_item", &item_lock_key);
-		work_.init(work_function, this, "WDFWORKITEM", &item_key);
+		passive_release = true;
+		shim_lockdep_register_key(&work_key_);
+		work_.init(work_function, this, "WDFWORKITEM", &work_key_);
 	}
 
 	Ref<Object> owner; // whose lock it takes
@@ -201,7 +210,11 @@ class WorkItem final : public Object {
 	bool dead KEXTBRIDGE_GUARDED_BY(guard) = false;
 
 	bool runs_here() const override { return running_.load() == shim_current(); }
-	void release_parts() override { owner = Ref<Object>(); }
+	void release_parts() override
+	{
+		shim_lockdep_unregister_key(&work_key_);
+		owner = Ref<Object>();
+	}
 	// Who still has a reference may come after its end.
 	void enqueue()
 	{

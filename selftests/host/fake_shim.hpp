@@ -139,6 +139,7 @@ enum class Moment {
 void at_next(Moment moment, std::function<void()> what, int skip = 0);
 // Somebody waits for this run of the work that the thread is in: flush_work, cancel_work_sync.
 bool this_run_is_awaited();
+size_t flushers(); // threads in flush_work()
 
 // ---- xarray
 // Every __xa_insert needs a new node: it allocates, and drops the lock to do so.

@@ -44,6 +44,7 @@ struct Pool {
 	std::set<workqueue_struct *> workqueues;
 	unsigned int idle = 0;
 	unsigned int threads = 0;
+	size_t flushers = 0;
 
 	static bool is(const std::list<std::shared_ptr<Item>> &items, const WorkState *work)
 	{
@@ -99,8 +100,10 @@ struct Pool {
 		if (!last)
 			return false;
 		last->waiters++;
+		flushers++;
 		while (!last->done)
 			changed.wait(lock);
+		flushers--;
 		return true;
 	}
 
@@ -282,6 +285,13 @@ extern "C" bool shim_cancel_work_sync(struct work_struct *work)
 extern "C" struct work_struct *shim_current_work(void)
 {
 	return current_work && !current_work->delayed ? reinterpret_cast<work_struct *>(current_work) : nullptr;
+}
+
+size_t fake::flushers()
+{
+	std::lock_guard lock(pool().mutex);
+
+	return pool().flushers;
 }
 
 bool fake::this_run_is_awaited()

@@ -19,6 +19,11 @@ bool shim_mod_timer(struct timer_list *timer, u64 delay_ns)
 	return mod_timer(timer, jiffies + min_t(u64, ticks, MAX_JIFFY_OFFSET));
 }
 
+bool shim_timer_pending(const struct timer_list *timer)
+{
+	return timer_pending(timer);
+}
+
 bool shim_del_timer(struct timer_list *timer)
 {
 	return del_timer(timer);

@@ -172,6 +172,7 @@ struct Wheel {
 	std::condition_variable changed;
 	std::set<std::pair<u64, TimerState *>> pending;
 	std::list<Running> running;
+	size_t waiters = 0;
 	bool started = false;
 	std::atomic<u64> earliest{~0ull}; // so that an unlock need not look
 
@@ -309,6 +310,13 @@ extern "C" bool shim_mod_timer(struct timer_list *timer, u64 delay_ns)
 	return was;
 }
 
+extern "C" bool shim_timer_pending(const struct timer_list *timer)
+{
+	std::lock_guard lock(wheel().mutex);
+
+	return checked(const_cast<timer_list *>(timer))->pending;
+}
+
 extern "C" bool shim_del_timer(struct timer_list *timer)
 {
 	TimerState *state = checked(timer);
@@ -333,7 +341,9 @@ extern "C" bool shim_del_timer_sync(struct timer_list *timer)
 		was |= timers.take_off(state);
 		if (!timers.runs(state))
 			return was;
+		timers.waiters++;
 		timers.changed.wait(lock);
+		timers.waiters--;
 	}
 }
 
@@ -580,6 +590,13 @@ int tid()
 void be_io_worker(bool is)
 {
 	io_worker = is;
+}
+
+size_t timer_waiters()
+{
+	std::lock_guard lock(wheel().mutex);
+
+	return wheel().waiters;
 }
 
 size_t kernel_timers()

@@ -125,6 +125,11 @@ extern "C" bool shim_mod_timer(struct timer_list *list, u64 delay_ns)
 	return was;
 }
 
+extern "C" bool shim_timer_pending(const struct timer_list *list)
+{
+	return timer_of(const_cast<timer_list *>(list)).pending;
+}
+
 extern "C" bool shim_del_timer(struct timer_list *list)
 {
 	step("del_timer", timer_of(list).name);

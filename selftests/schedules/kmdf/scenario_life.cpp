@@ -56,6 +56,8 @@ bool restarts; // it starts itself once more
 bool deleting;
 bool timer_over; // it is deleted
 u8 timer_destroys;
+bool anew; // it is started for another time, before it was due
+u64 anew_due;
 
 void timer_function(WDFTIMER self)
 {
@@ -63,6 +65,8 @@ void timer_function(WDFTIMER self)
 		fake::bug("a timer fires after its end");
 	if (self != timer)
 		fake::bug("another timer fires");
+	if (anew && fake::now() < anew_due)
+		fake::bug("a timer fires before the time that it was started anew for");
 	in_function = true;
 	fired++;
 	step("in the timer's function");
@@ -98,6 +102,15 @@ void timer_deleter(int)
 	timer_over = true;
 	if (in_function)
 		fake::bug("a delete has returned during the timer's function");
+}
+
+void timer_starter(int)
+{
+	anew_due = fake::now() + 1000ull * kTimeoutMs * 1000000;
+	clear_dead_stack();
+	anew = WdfTimerStart(timer, WDF_REL_TIMEOUT_IN_MS(1000 * kTimeoutMs));
+	if (anew && fired && fake::now() < anew_due)
+		fake::bug("a timer that was started anew has fired for the time before");
 }
 
 void two_ticks(int)
@@ -327,7 +340,7 @@ void rmmod_open()
 	unload_kmdf();
 }
 
-void timer_stop()
+static void start_timer()
 {
 	WDF_TIMER_CONFIG config;
 	WDF_OBJECT_ATTRIBUTES attributes;
@@ -340,9 +353,26 @@ void timer_stop()
 	attributes.EvtDestroyCallback = timer_destroyed;
 	if (WdfTimerCreate(&config, &attributes, &timer))
 		fake::bug("TimerCreate is refused");
-	restarts = true;
-	WdfObjectReference(timer);
 	WdfTimerStart(timer, WDF_REL_TIMEOUT_IN_MS(kTimeoutMs));
+}
+
+void timer_anew()
+{
+	start_timer();
+	spawn("clock", two_ticks, true);
+	spawn("starter", timer_starter);
+	run_kmdf();
+	if (!fired && !anew)
+		fake::bug("a start has neither fired nor been replaced");
+	WdfObjectDelete(timer);
+	unload_kmdf();
+}
+
+void timer_stop()
+{
+	restarts = true;
+	start_timer();
+	WdfObjectReference(timer);
 	spawn("clock", two_ticks, true);
 	spawn("stopper", timer_stopper);
 	spawn("deleter", timer_deleter);

@@ -29,6 +29,7 @@ const Scenario scenarios[] = {
 	{"kmdf-remove", remove_open, 2, 3, 0, "removal of a device against an open and a request"},
 	{"kmdf-rmmod", rmmod_open, 2, 3, 0, "the driver's unload against an open and a request"},
 	{"kmdf-timer", timer_stop, 2, 3, 0, "a timer's stop, its function and its delete"},
+	{"kmdf-timer-anew", timer_anew, 2, 3, 0, "a timer that is due against its start for another time"},
 	{"kmdf-workitem", workitem_flush, 2, 3, 1, "a work item's enqueue, flush and delete"},
 	{"kmdf-handle", handle_lookup, 2, 3, 1, "look-ups of a handle against the object's delete"},
 	{"kmdf-delete-twice", object_delete_twice, 2, 3, 1, "two deletes of an object"},

@@ -34,6 +34,7 @@ void send_timeout();
 void remove_open();
 void rmmod_open();
 void timer_stop();
+void timer_anew();
 void workitem_flush();
 void handle_lookup();
 void object_delete();

@@ -53,6 +53,7 @@ void shim_timer_setup(struct timer_list *timer, void (*function)(struct timer_li
 		      struct lock_class_key *key);
 /* True: it was pending. */
 bool shim_mod_timer(struct timer_list *timer, u64 delay_ns);
+bool shim_timer_pending(const struct timer_list *timer);
 bool shim_del_timer(struct timer_list *timer);
 bool shim_del_timer_sync(struct timer_list *timer) SHIM_SLEEPS;
 
