@@ -47,6 +47,7 @@ class Queue final : public Object {
 	Queue(Driver *driver, Device *device, const WDF_IO_QUEUE_CONFIG &config);
 	void dispose() override;
 	void release_parts() override;
+	bool runs_here() const override KEXTBRIDGE_REQUIRES(core_lock()) { return in_callback_locked(*this); }
 
 	// immutable
 	Device *const device;
