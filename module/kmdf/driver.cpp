@@ -548,7 +548,7 @@ extern "C" NTSTATUS WdfDeviceEnqueueRequest(WDFDEVICE Device, WDFREQUEST Request
 	{
 		SpinGuard guard(core.lock);
 
-		if (request->queue || !request->incoming || request->device != device.get())
+		if (request->queue || !request->incoming || request->sent_locked() || request->device != device.get())
 			return STATUS_INVALID_DEVICE_REQUEST;
 	}
 	return device->enqueue(*request);

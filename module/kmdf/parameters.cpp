@@ -135,8 +135,9 @@ static Ref<Request> in_caller_context(WDFREQUEST handle, const char *call, const
 	SpinGuard guard(core.lock);
 	bool neither = request->kind == WdfRequestTypeDeviceControl && (request->code & 3) == METHOD_NEITHER;
 
-	return neither && request->state.is(State::Owned) && !request->queue ? static_cast<Ref<Request> &&>(request) :
-									       Ref<Request>();
+	bool here = neither && request->state.is(State::Owned) && !request->queue && !request->sent_locked();
+
+	return here ? static_cast<Ref<Request> &&>(request) : Ref<Request>();
 }
 
 static NTSTATUS retrieve_unsafe(WDFREQUEST handle, bool input, size_t least, void **data, size_t *length,

@@ -570,6 +570,8 @@ extern "C" VOID WdfRequestStopAcknowledge(WDFREQUEST Request, BOOLEAN Requeue)
 
 		if (!frame) {
 			wrong = "acknowledged outside its EvtIoStop";
+		} else if (Requeue && request->sent_locked()) {
+			wrong = "given back while it is sent";
 		} else if (Requeue && !request->state.is(State::Owned)) {
 			wrong = "given back while it is marked cancelable";
 		} else {

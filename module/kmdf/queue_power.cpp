@@ -100,7 +100,7 @@ bool Queue::stop_one(u32 action)
 
 		pop_frame_locked(frame);
 		answered = frame.acted || request->state.is(State::Done) || request->canceled;
-		if (request->ack == StopAck::Requeue) {
+		if (request->ack == StopAck::Requeue && !request->sent_locked()) {
 			// Cancelled meanwhile, or on the way out: nobody presents it again.
 			if (request->canceled || purging) {
 				end = request->state.take(State::Owned, State::Done);

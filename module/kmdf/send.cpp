@@ -144,6 +144,24 @@ static NTSTATUS take_part(Part &part, WDFMEMORY handle, const WDFMEMORY_OFFSET *
 	return STATUS_SUCCESS;
 }
 
+// It is its driver's, and here.
+static bool may_prepare(Request &request, const char *what, const void *caller)
+{
+	bool sent;
+	bool had;
+	{
+		SpinGuard guard(core.lock);
+
+		sent = request.sent_locked();
+		had = !request.incoming || request.driver_has_locked();
+	}
+	if (sent)
+		report(Rule::AlreadySent, &request, "%s while it is sent, at %pS", what, caller);
+	else if (!had)
+		report(Rule::InvalidReqAccess, &request, "%s, but the driver does not have it, at %pS", what, caller);
+	return had && !sent;
+}
+
 static NTSTATUS format(WDFIOTARGET target_handle, WDFREQUEST handle, WDF_REQUEST_TYPE kind, u32 code, WDFMEMORY in,
 		       const WDFMEMORY_OFFSET *in_offset, WDFMEMORY out, const WDFMEMORY_OFFSET *out_offset, s64 offset,
 		       const void *caller)
@@ -153,16 +171,12 @@ static NTSTATUS format(WDFIOTARGET target_handle, WDFREQUEST handle, WDF_REQUEST
 
 	if (!request || !target)
 		return STATUS_INVALID_PARAMETER;
+	if (!may_prepare(*request, "formatted", caller))
+		return STATUS_INVALID_DEVICE_REQUEST;
 	Sending *sending = sending_of(*request);
 
 	if (!sending)
 		return STATUS_INSUFFICIENT_RESOURCES;
-	{
-		SpinGuard guard(core.lock);
-
-		if (!sending->state.is(SendState::Idle))
-			return STATUS_INVALID_DEVICE_REQUEST;
-	}
 	NTSTATUS status = take_part(sending->in, in, in_offset, caller);
 
 	if (NT_SUCCESS(status))
@@ -205,12 +219,12 @@ extern "C" VOID WdfRequestSetCompletionRoutine(WDFREQUEST Request, PFN_WDF_REQUE
 					       WDFCONTEXT CompletionContext)
 {
 	Ref<kmdf::Request> request = find<kmdf::Request>(Request, "WdfRequestSetCompletionRoutine");
-	Sending *sending = request ? sending_of(*request) : nullptr;
-
-	if (!sending)
+	if (!request || !may_prepare(*request, "given a completion routine", __builtin_return_address(0)))
 		return;
-	sending->on_completion = CompletionRoutine;
-	sending->context = CompletionContext;
+	if (Sending *sending = sending_of(*request)) {
+		sending->on_completion = CompletionRoutine;
+		sending->context = CompletionContext;
+	}
 }
 
 extern "C" VOID WdfRequestGetCompletionParams(WDFREQUEST Request, PWDF_REQUEST_COMPLETION_PARAMS Params)
@@ -228,17 +242,10 @@ extern "C" VOID WdfRequestGetCompletionParams(WDFREQUEST Request, PWDF_REQUEST_C
 extern "C" VOID WdfRequestFormatRequestUsingCurrentType(WDFREQUEST Request)
 {
 	Ref<kmdf::Request> request = find<kmdf::Request>(Request, "WdfRequestFormatRequestUsingCurrentType");
-	Sending *sending = request ? sending_of(*request) : nullptr;
-
-	if (!sending)
+	if (!request || !may_prepare(*request, "formatted", __builtin_return_address(0)))
 		return;
-	{
-		SpinGuard guard(core.lock);
-
-		if (!sending->state.is(SendState::Idle))
-			return;
-	}
-	format_as_it_came(*request, *sending);
+	if (Sending *sending = sending_of(*request))
+		format_as_it_came(*request, *sending);
 }
 
 extern "C" VOID WdfRequestWdmFormatUsingStackLocation(WDFREQUEST Request, PIO_STACK_LOCATION)
@@ -272,7 +279,6 @@ extern "C" NTSTATUS WdfRequestCreateFromIrp(PWDF_OBJECT_ATTRIBUTES, PIRP, BOOLEA
 extern "C" NTSTATUS WdfRequestReuse(WDFREQUEST Request, PWDF_REQUEST_REUSE_PARAMS ReuseParams)
 {
 	Ref<kmdf::Request> request = find<kmdf::Request>(Request, "WdfRequestReuse");
-	bool sent;
 
 	if (!request || !ReuseParams)
 		return STATUS_INVALID_PARAMETER;
@@ -280,16 +286,13 @@ extern "C" NTSTATUS WdfRequestReuse(WDFREQUEST Request, PWDF_REQUEST_REUSE_PARAM
 		return STATUS_INFO_LENGTH_MISMATCH;
 	if (ReuseParams->Flags & WDF_REQUEST_REUSE_SET_NEW_IRP)
 		return request->incoming ? STATUS_WDF_REQUEST_INVALID_STATE : STATUS_NOT_SUPPORTED;
+	if (!may_prepare(*request, "reused", __builtin_return_address(0)))
+		return STATUS_INVALID_DEVICE_REQUEST;
 	{
 		SpinGuard guard(core.lock);
 
-		sent = request->sent_locked();
-		if (!sent && request->canceled == kmdf::Request::kByItsDriver)
+		if (request->canceled == kmdf::Request::kByItsDriver)
 			request->canceled = kmdf::Request::kNotCanceled;
-	}
-	if (sent) {
-		report(Rule::AlreadySent, request.get(), "reused while it is sent");
-		return STATUS_INVALID_DEVICE_REQUEST;
 	}
 	request->result = ReuseParams->Status;
 	request->information = 0;

@@ -277,11 +277,25 @@ static void pass_down(Request &lower, Device &to) KEXTBRIDGE_EXCLUDES(core.lock)
 	to.submit(lower);
 }
 
+// The driver does not have it any more, so that its queue may present the next one; nobody waits for it but its client.
+static Ref<Queue> lose_locked(Request &request) KEXTBRIDGE_REQUIRES(core.lock)
+{
+	Ref<Queue> queue = Ref<Queue>::retain(request.queue);
+
+	if (Frame *frame = stop_frame_locked(request))
+		frame->acted = true;
+	if (queue)
+		queue->leave_owned_locked(request);
+	request.queue = nullptr;
+	return queue;
+}
+
 NTSTATUS start_sending(Sending &sending, Target &target, u64 timeout_ns)
 {
 	Request &request = *sending.request;
 	Ref<Device> to;
 	Ref<Request> lower;
+	Ref<Queue> queue;
 	bool ignore_state = sending.ignore_target_state;
 	bool waits;
 	{
@@ -300,6 +314,9 @@ NTSTATUS start_sending(Sending &sending, Target &target, u64 timeout_ns)
 
 		if (request.canceled)
 			return STATUS_CANCELLED;
+		// Closed meanwhile, and perhaps opened anew: of the device that was there nobody holds the module any more.
+		if (state == WdfIoTargetClosed || target.to.get() != to.get())
+			return STATUS_INVALID_DEVICE_STATE;
 		if (state != WdfIoTargetStarted && state != WdfIoTargetStopped && !ignore_state)
 			return STATUS_INVALID_DEVICE_STATE;
 		waits = state == WdfIoTargetStopped && !ignore_state;
@@ -314,9 +331,13 @@ NTSTATUS start_sending(Sending &sending, Target &target, u64 timeout_ns)
 		// With the share that is its own: whoever ends the request takes both away, or leaves both.
 		if (timeout_ns)
 			shim_mod_timer(&sending.timer, timeout_ns);
+		if (sending.forget)
+			queue = lose_locked(request);
 	}
 	if (!waits)
 		pass_down(*lower, *to);
+	if (queue)
+		queue->dispatch(Enter::Completion);
 	return STATUS_SUCCESS;
 }
 
@@ -414,12 +435,18 @@ void Target::close()
 		state = WdfIoTargetClosed;
 	}
 	end_all(true, true, STATUS_WDF_DEVICE_REMOVED_NOT_SENT);
-	wait();
-	{
+	// Of several who close it the first one here lets the device go; none does once it is open anew.
+	idle.wait([&] {
 		SpinGuard guard(core.lock);
 
-		device = static_cast<Ref<Device> &&>(to);
-	}
+		if (state != WdfIoTargetClosed)
+			return true;
+		if (requests.front())
+			return false;
+		if (!device)
+			device = static_cast<Ref<Device> &&>(to);
+		return true;
+	});
 	// Its own device goes with it.
 	if (device && device->driver != owner->driver)
 		shim_module_put(device->driver->glue->module);

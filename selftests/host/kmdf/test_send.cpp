@@ -1,128 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // W-79 to W-89: requests that a driver sends to another.
-#include "kit.hpp"
+#include "pair.hpp"
 
 namespace {
-
-// What a send has come to.
-struct Sent {
-	std::atomic<u32> calls{0};
-	std::atomic<NTSTATUS> status{0};
-	std::atomic<u64> information{0};
-	std::atomic<int> thread{0};
-	std::function<void(WDFREQUEST)> then;
-};
-
-void completion(WDFREQUEST request, WDFIOTARGET, PWDF_REQUEST_COMPLETION_PARAMS parameters, WDFCONTEXT context)
-{
-	Sent &sent = *static_cast<Sent *>(context);
-
-	sent.status = parameters->IoStatus.Status;
-	sent.information = parameters->IoStatus.Information;
-	sent.thread = fake::tid();
-	if (sent.then)
-		sent.then(request);
-	sent.calls++;
-}
-
-// A driver that sends to another one.
-struct Pair {
-	Queue below;
-	Driver lower{"lower"};
-	Queue queue;
-	Driver upper{"upper"};
-	std::optional<File> file;
-	WDFIOTARGET target = nullptr;
-
-	Pair()
-	{
-		lower.queues = {&below};
-		upper.queues = {&queue};
-	}
-	void start()
-	{
-		lower.must_load();
-		upper.must_load();
-		ASSERT_EQ(WdfIoTargetCreate(upper.device, nullptr, &target), STATUS_SUCCESS);
-		ASSERT_EQ(open(), STATUS_SUCCESS);
-		file.emplace(upper);
-	}
-	NTSTATUS open(const char16_t *what = u"\\DosDevices\\lower0")
-	{
-		UNICODE_STRING name;
-		WDF_IO_TARGET_OPEN_PARAMS parameters;
-
-		RtlInitUnicodeString(&name, what);
-		WDF_IO_TARGET_OPEN_PARAMS_INIT_OPEN_BY_NAME(&parameters, &name, GENERIC_READ);
-		return WdfIoTargetOpen(target, &parameters);
-	}
-};
-
-// A request of the upper driver's own, with memory of its own.
-struct Own {
-	Pair &pair;
-	WDFREQUEST request;
-	WDFMEMORY memory;
-	char bytes[16] = {};
-	Sent sent;
-
-	explicit Own(Pair &of) : pair(of)
-	{
-		WDF_OBJECT_ATTRIBUTES attributes;
-
-		WDF_OBJECT_ATTRIBUTES_INIT(&attributes);
-		attributes.ParentObject = of.upper.device;
-		EXPECT_EQ(WdfRequestCreate(&attributes, of.target, &request), STATUS_SUCCESS);
-		attributes.ParentObject = request;
-		EXPECT_EQ(WdfMemoryCreatePreallocated(&attributes, bytes, sizeof(bytes), &memory), STATUS_SUCCESS);
-	}
-	~Own() { WdfObjectDelete(request); }
-	void format_read()
-	{
-		EXPECT_EQ(WdfIoTargetFormatRequestForRead(pair.target, request, memory, nullptr, nullptr),
-			  STATUS_SUCCESS);
-		WdfRequestSetCompletionRoutine(request, completion, &sent);
-	}
-	void format_write(size_t length)
-	{
-		WDFMEMORY_OFFSET part = {0, length};
-
-		EXPECT_EQ(WdfIoTargetFormatRequestForWrite(pair.target, request, memory, &part, nullptr),
-			  STATUS_SUCCESS);
-		WdfRequestSetCompletionRoutine(request, completion, &sent);
-	}
-	bool send(PWDF_REQUEST_SEND_OPTIONS options = nullptr) { return WdfRequestSend(request, pair.target, options); }
-	bool send_with_timeout(u32 ms)
-	{
-		WDF_REQUEST_SEND_OPTIONS options;
-
-		WDF_REQUEST_SEND_OPTIONS_INIT(&options, 0);
-		WDF_REQUEST_SEND_OPTIONS_SET_TIMEOUT(&options, in_ms(ms));
-		return send(&options);
-	}
-	NTSTATUS status() { return WdfRequestGetStatus(request); }
-	void wait() const
-	{
-		until([&] { return sent.calls == 1; }, "the completion routine was called");
-	}
-	void reuse()
-	{
-		WDF_REQUEST_REUSE_PARAMS parameters;
-
-		WDF_REQUEST_REUSE_PARAMS_INIT(&parameters, WDF_REQUEST_REUSE_NO_FLAGS, STATUS_NOT_SUPPORTED);
-		EXPECT_EQ(WdfRequestReuse(request, &parameters), STATUS_SUCCESS);
-		sent.calls = 0;
-	}
-};
-
-void answer(WDFREQUEST request, const char *text)
-{
-	void *buffer;
-
-	EXPECT_EQ(WdfRequestRetrieveOutputBuffer(request, strlen(text), &buffer, nullptr), STATUS_SUCCESS);
-	memcpy(buffer, text, strlen(text));
-	WdfRequestCompleteWithInformation(request, STATUS_SUCCESS, strlen(text));
-}
 
 TEST_F(Kmdf, completion_params_name_the_memory)
 {
@@ -342,6 +222,136 @@ TEST_F(Kmdf, W_081_send_and_forget)
 	EXPECT_EQ(call.result(), 6);
 	EXPECT_EQ(call.data(), "forgot");
 	EXPECT_EQ(p.queue.owned(), 0u);
+}
+
+// The driver does not have it any more: a queue that presents one at a time presents the next, and nobody waits for it.
+TEST_F(Kmdf, W_081_what_is_forgotten_makes_room)
+{
+	Pair p;
+
+	WDF_IO_QUEUE_CONFIG_INIT_DEFAULT_QUEUE(&p.queue.config, WdfIoQueueDispatchSequential);
+	p.start();
+	Readers readers(*p.file, 2);
+	WDFREQUEST first = p.queue.take();
+
+	EXPECT_TRUE(p.forget(first));
+	EXPECT_EQ(WdfRequestGetIoQueue(first), nullptr);
+	complete(p.queue.take(), 1);
+	EXPECT_EQ(readers[1].wait(), 1);
+	WdfIoQueuePurgeSynchronously(p.queue.handle);
+	EXPECT_FALSE(readers[0].finished());
+	answer(p.below.take(), "forgot");
+	EXPECT_EQ(readers[0].wait(), 6);
+}
+
+TEST_F(Kmdf, W_081_what_is_forgotten_while_the_target_is_stopped)
+{
+	Pair p;
+
+	p.start();
+	WdfIoTargetStop(p.target, WdfIoTargetLeaveSentIoPending);
+	Readers readers(*p.file, 1);
+
+	EXPECT_TRUE(p.forget(p.queue.take()));
+	EXPECT_EQ(p.queue.owned(), 0u);
+	EXPECT_EQ(WdfIoTargetStart(p.target), STATUS_SUCCESS);
+	answer(p.below.take(), "late");
+	EXPECT_EQ(readers[0].wait(), 4);
+}
+
+TEST_F(Kmdf, W_083_what_is_forgotten_is_cancelled_below)
+{
+	Pair p;
+
+	p.start();
+	Readers readers(*p.file, 2);
+
+	for (int i = 0; i < 2; i++) {
+		EXPECT_TRUE(p.forget(p.queue.take()));
+		EXPECT_EQ(p.below.mark(p.below.take()), STATUS_SUCCESS);
+	}
+	EXPECT_TRUE(readers[0].cancel());
+	EXPECT_EQ(readers[0].wait(), -SHIM_ECANCELED);
+	EXPECT_FALSE(readers[1].finished());
+	EXPECT_EQ(p.file->cancel().found, 1u);
+	EXPECT_EQ(readers[1].wait(), -SHIM_ECANCELED);
+	EXPECT_EQ(p.below.cancelled.total(), 2u);
+}
+
+// Its queue has ended before: what is forgotten ends with the target.
+TEST_F(Kmdf, W_087_removed_while_what_is_forgotten_is_below)
+{
+	Pair p;
+
+	p.start();
+	Aio client(*p.file);
+
+	client.submit_read(8);
+	EXPECT_TRUE(p.forget(p.queue.take()));
+	EXPECT_EQ(p.below.mark(p.below.take()), STATUS_SUCCESS);
+	EXPECT_EQ(kmdf_power_c("upper0", "remove"), 0);
+	EXPECT_FALSE(client.finished());
+	WdfIoTargetClose(p.target);
+	EXPECT_EQ(client.wait(), -SHIM_ECANCELED);
+}
+
+TEST_F(Kmdf, W_070_forgotten_in_EvtIoStop)
+{
+	Pair p;
+
+	p.queue.on_stop = [&](WDFREQUEST request, ULONG) { EXPECT_TRUE(p.forget(request)); };
+	p.start();
+	Readers readers(*p.file, 1);
+
+	p.queue.take();
+	EXPECT_EQ(kmdf_power_c("upper0", "suspend"), 0);
+	EXPECT_EQ(kmdf_power_c("upper0", "resume"), 0);
+	answer(p.below.take(), "on");
+	EXPECT_EQ(readers[0].wait(), 2);
+}
+
+TEST_F(Kmdf, W_070_what_is_sent_is_not_given_back)
+{
+	Pair p;
+	Sent sent;
+
+	sent.then = [&](WDFREQUEST request) { WdfRequestComplete(request, sent.status); };
+	p.queue.on_stop = [&](WDFREQUEST request, ULONG) {
+		WdfRequestStopAcknowledge(request, TRUE);
+		EXPECT_EQ(reports("StopAckOutsideStop"), 1u);
+		WdfRequestStopAcknowledge(request, FALSE);
+	};
+	p.start();
+	Readers readers(*p.file, 1);
+	WDFREQUEST request = p.queue.take();
+
+	WdfRequestFormatRequestUsingCurrentType(request);
+	WdfRequestSetCompletionRoutine(request, completion, &sent);
+	EXPECT_TRUE(WdfRequestSend(request, p.target, nullptr));
+	EXPECT_EQ(kmdf_power_c("upper0", "suspend"), 0);
+	answer(p.below.take(), "on");
+	EXPECT_EQ(kmdf_power_c("upper0", "resume"), 0);
+	EXPECT_EQ(readers[0].wait(), 2);
+	EXPECT_EQ(p.queue.arrived.total(), 1u);
+}
+
+// EvtIoInCallerContext: what it has sent it does not have any more.
+TEST_F(Kmdf, W_081_what_is_forgotten_is_not_enqueued)
+{
+	Pair p;
+	std::atomic<NTSTATUS> enqueued{STATUS_SUCCESS};
+
+	p.upper.in_caller_context = [&](WDFREQUEST request) {
+		EXPECT_TRUE(p.forget(request));
+		enqueued = WdfDeviceEnqueueRequest(p.upper.device, request);
+	};
+	p.start();
+	Readers readers(*p.file, 1);
+
+	EXPECT_EQ(enqueued, STATUS_INVALID_DEVICE_REQUEST);
+	answer(p.below.take(), "on");
+	EXPECT_EQ(readers[0].wait(), 2);
+	EXPECT_EQ(p.queue.arrived.total(), 0u);
 }
 
 // As filters do it: what nobody has given a format goes on as it came.
@@ -741,234 +751,6 @@ TEST_F(Kmdf, W_086_a_timeout_of_a_synchronous_send)
 	EXPECT_EQ(own.status(), STATUS_IO_TIMEOUT);
 }
 
-TEST_F(Kmdf, W_087_a_target_that_is_stopped)
-{
-	Pair p;
-
-	p.start();
-	Own own(p);
-
-	WdfIoTargetStop(p.target, WdfIoTargetLeaveSentIoPending);
-	EXPECT_EQ(WdfIoTargetGetState(p.target), WdfIoTargetStopped);
-	own.format_read();
-	EXPECT_TRUE(own.send());
-	fake::settle();
-	EXPECT_EQ(p.below.arrived.total(), 0u);
-	EXPECT_EQ(own.sent.calls, 0u);
-	EXPECT_EQ(WdfIoTargetStart(p.target), STATUS_SUCCESS);
-	answer(p.below.take(), "started");
-	own.wait();
-	EXPECT_STREQ(own.bytes, "started");
-	own.reuse();
-	// One that does not care.
-	WdfIoTargetStop(p.target, WdfIoTargetLeaveSentIoPending);
-	WDF_REQUEST_SEND_OPTIONS options;
-	WDF_REQUEST_SEND_OPTIONS_INIT(&options, WDF_REQUEST_SEND_OPTION_IGNORE_TARGET_STATE);
-	own.format_read();
-	EXPECT_TRUE(own.send(&options));
-	answer(p.below.take(), "anyway");
-	own.wait();
-	own.reuse();
-	own.format_read();
-	WdfIoTargetPurge(p.target, WdfIoTargetPurgeIoAndWait);
-	EXPECT_EQ(WdfIoTargetGetState(p.target), WdfIoTargetPurged);
-	EXPECT_FALSE(own.send());
-	EXPECT_EQ(own.status(), STATUS_INVALID_DEVICE_STATE);
-	EXPECT_EQ(own.sent.calls, 0u);
-	EXPECT_EQ(WdfIoTargetStart(p.target), STATUS_SUCCESS);
-	EXPECT_TRUE(own.send());
-	answer(p.below.take(), "again");
-	own.wait();
-}
-
-// By the completion routine of the first that Start has sent: what waits behind it goes on waiting.
-TEST_F(Kmdf, W_087_stopped_again_while_it_starts)
-{
-	Pair p;
-
-	p.below.on_io = [](WDFREQUEST request) { answer(request, "quick"); };
-	p.start();
-	Own first(p);
-	Own second(p);
-
-	WdfIoTargetStop(p.target, WdfIoTargetLeaveSentIoPending);
-	first.sent.then = [&](WDFREQUEST) { WdfIoTargetStop(p.target, WdfIoTargetLeaveSentIoPending); };
-	for (Own *own : {&first, &second}) {
-		own->format_read();
-		EXPECT_TRUE(own->send());
-	}
-	EXPECT_EQ(WdfIoTargetStart(p.target), STATUS_SUCCESS);
-	EXPECT_EQ(first.sent.calls, 1u);
-	EXPECT_EQ(WdfIoTargetGetState(p.target), WdfIoTargetStopped);
-	EXPECT_EQ(second.sent.calls, 0u);
-	EXPECT_EQ(WdfIoTargetStart(p.target), STATUS_SUCCESS);
-	EXPECT_EQ(second.sent.calls, 1u);
-}
-
-TEST_F(Kmdf, W_087_purged_while_it_starts)
-{
-	Pair p;
-
-	p.below.on_io = [](WDFREQUEST request) { answer(request, "quick"); };
-	p.start();
-	Own first(p);
-	Own second(p);
-
-	WdfIoTargetStop(p.target, WdfIoTargetLeaveSentIoPending);
-	first.sent.then = [&](WDFREQUEST) { WdfIoTargetPurge(p.target, WdfIoTargetPurgeIo); };
-	for (Own *own : {&first, &second}) {
-		own->format_read();
-		EXPECT_TRUE(own->send());
-	}
-	EXPECT_EQ(WdfIoTargetStart(p.target), STATUS_SUCCESS);
-	EXPECT_EQ(WdfIoTargetGetState(p.target), WdfIoTargetPurged);
-	EXPECT_EQ(second.sent.status, STATUS_WDF_DEVICE_REMOVED_NOT_SENT);
-	first.reuse();
-	first.format_read();
-	EXPECT_FALSE(first.send());
-	EXPECT_EQ(first.status(), STATUS_INVALID_DEVICE_STATE);
-}
-
-// At whichever point of Start: the close is over before it goes on.
-TEST_F(Kmdf, W_087_closed_while_it_starts)
-{
-	Pair p;
-	bool closed = true;
-
-	p.start();
-	for (int point = 0; closed; point++) {
-		closed = false;
-		WdfIoTargetStop(p.target, WdfIoTargetLeaveSentIoPending);
-		fake::at_next(
-			fake::Moment::Unlock,
-			[&] {
-				closed = true;
-				WdfIoTargetClose(p.target);
-			},
-			point);
-		WdfIoTargetStart(p.target);
-		fake::at_next(fake::Moment::Unlock, nullptr);
-		EXPECT_EQ(WdfIoTargetGetState(p.target), closed ? WdfIoTargetClosed : WdfIoTargetStarted);
-		EXPECT_EQ(p.open(), closed ? STATUS_SUCCESS : STATUS_INVALID_DEVICE_STATE);
-	}
-}
-
-TEST_F(Kmdf, W_087_what_waits_in_a_stopped_target)
-{
-	Pair p;
-
-	p.start();
-	{
-		Own own(p);
-
-		WdfIoTargetStop(p.target, WdfIoTargetLeaveSentIoPending);
-		own.format_read();
-		EXPECT_TRUE(own.send_with_timeout(1000));
-		EXPECT_TRUE(WdfRequestCancelSentRequest(own.request));
-		own.wait();
-		EXPECT_EQ(own.sent.status, STATUS_CANCELLED);
-		EXPECT_EQ(fake::kernel_timers(), 0u);
-	}
-	{
-		Own own(p);
-
-		own.format_read();
-		EXPECT_TRUE(own.send_with_timeout(1000));
-		fake::advance_ms(1001);
-		own.wait();
-		EXPECT_EQ(own.sent.status, STATUS_WDF_IO_TIMEOUT_NOT_SENT);
-	}
-	{
-		Own own(p);
-
-		own.format_read();
-		EXPECT_TRUE(own.send());
-		WdfIoTargetPurge(p.target, WdfIoTargetPurgeIo);
-		own.wait();
-		EXPECT_EQ(own.sent.status, STATUS_WDF_DEVICE_REMOVED_NOT_SENT);
-	}
-	fake::settle();
-	EXPECT_EQ(p.below.arrived.total(), 0u);
-}
-
-// A stop that comes in while the purge is in a completion routine, and a send that comes in while the stop cancels.
-TEST_F(Kmdf, W_087_purged_while_it_is_stopped)
-{
-	Pair p;
-	std::optional<Call> stop;
-	WDF_REQUEST_SEND_OPTIONS anyway;
-
-	p.start();
-	Own first(p);
-	Own marked(p);
-	Own last(p);
-	Own extra(p);
-
-	for (Own *own : {&first, &marked, &last, &extra})
-		own->format_read();
-	WDF_REQUEST_SEND_OPTIONS_INIT(&anyway, WDF_REQUEST_SEND_OPTION_IGNORE_TARGET_STATE);
-	WdfIoTargetStop(p.target, WdfIoTargetLeaveSentIoPending);
-	EXPECT_TRUE(first.send());
-	EXPECT_TRUE(marked.send(&anyway));
-	EXPECT_TRUE(last.send());
-	WDFREQUEST lower = p.below.take();
-	p.below.on_cancel = [&](WDFREQUEST) { EXPECT_TRUE(extra.send()); };
-	EXPECT_EQ(p.below.mark(lower), STATUS_SUCCESS);
-	first.sent.then = [&](WDFREQUEST) {
-		stop.emplace([&](Call &) {
-			WdfIoTargetStop(p.target, WdfIoTargetCancelSentIo);
-			return 0;
-		});
-		stop->wait_until_asleep();
-	};
-	WdfIoTargetPurge(p.target, WdfIoTargetPurgeIo);
-	EXPECT_EQ(first.sent.calls, 1u);
-	EXPECT_EQ(last.sent.calls, 1u);
-	EXPECT_EQ(last.sent.status, STATUS_WDF_DEVICE_REMOVED_NOT_SENT);
-	WdfRequestComplete(lower, STATUS_CANCELLED);
-	EXPECT_EQ(stop->result(), 0);
-	WdfIoTargetClose(p.target);
-	for (Own *own : {&first, &marked, &last, &extra})
-		EXPECT_EQ(own->sent.calls, 1u);
-}
-
-TEST_F(Kmdf, W_087_stop_and_close_wait_for_what_is_below)
-{
-	Pair p;
-
-	p.start();
-	Own marked(p);
-	Own plain(p);
-
-	marked.format_read();
-	EXPECT_TRUE(marked.send());
-	EXPECT_EQ(p.below.mark(p.below.take()), STATUS_SUCCESS);
-	plain.format_read();
-	EXPECT_TRUE(plain.send());
-	WDFREQUEST lower = p.below.take();
-	Call stop([&](Call &) {
-		WdfIoTargetStop(p.target, WdfIoTargetWaitForSentIoToComplete);
-		return 0;
-	});
-
-	stop.wait_until_asleep();
-	EXPECT_FALSE(stop.finished());
-	EXPECT_EQ(marked.sent.calls, 0u);
-	Call close([&](Call &) {
-		WdfIoTargetClose(p.target);
-		return 0;
-	});
-	marked.wait();
-	EXPECT_EQ(marked.sent.status, STATUS_CANCELLED);
-	close.wait_until_asleep();
-	EXPECT_FALSE(close.finished());
-	answer(lower, "x");
-	plain.wait();
-	EXPECT_EQ(stop.result(), 0);
-	EXPECT_EQ(close.result(), 0);
-	EXPECT_EQ(WdfIoTargetGetState(p.target), WdfIoTargetClosed);
-}
-
 TEST_F(Kmdf, W_088_sent_twice)
 {
 	Pair p;
@@ -982,15 +764,44 @@ TEST_F(Kmdf, W_088_sent_twice)
 	EXPECT_EQ(reports("AlreadySent"), 1u);
 	EXPECT_EQ(WdfIoTargetFormatRequestForRead(p.target, own.request, own.memory, nullptr, nullptr),
 		  STATUS_INVALID_DEVICE_REQUEST);
+	EXPECT_EQ(reports("AlreadySent"), 2u);
 	WDF_REQUEST_REUSE_PARAMS parameters;
 	WDF_REQUEST_REUSE_PARAMS_INIT(&parameters, WDF_REQUEST_REUSE_NO_FLAGS, STATUS_SUCCESS);
 	EXPECT_FALSE(NT_SUCCESS(WdfRequestReuse(own.request, &parameters)));
-	EXPECT_EQ(reports("AlreadySent"), 2u);
+	EXPECT_EQ(reports("AlreadySent"), 3u);
+	WdfRequestSetCompletionRoutine(own.request, nullptr, nullptr);
+	EXPECT_EQ(reports("AlreadySent"), 4u);
 	answer(p.below.take(), "once");
 	own.wait();
 	fake::settle();
 	EXPECT_EQ(own.sent.calls, 1u);
 	EXPECT_EQ(p.below.arrived.total(), 1u);
+}
+
+TEST_F(Kmdf, W_088_prepared_by_who_does_not_have_it)
+{
+	Pair p;
+	WDF_REQUEST_REUSE_PARAMS parameters;
+
+	p.start();
+	Own own(p);
+	Call call = Call::read(*p.file, 8);
+	WDFREQUEST request = p.queue.take();
+
+	WdfObjectReference(request);
+	complete(request);
+	EXPECT_EQ(call.result(), 0);
+	WdfRequestFormatRequestUsingCurrentType(request);
+	EXPECT_EQ(reports("InvalidReqAccess"), 1u);
+	EXPECT_EQ(WdfIoTargetFormatRequestForRead(p.target, request, own.memory, nullptr, nullptr),
+		  STATUS_INVALID_DEVICE_REQUEST);
+	EXPECT_EQ(reports("InvalidReqAccess"), 2u);
+	WDF_REQUEST_REUSE_PARAMS_INIT(&parameters, WDF_REQUEST_REUSE_NO_FLAGS, STATUS_SUCCESS);
+	EXPECT_EQ(WdfRequestReuse(request, &parameters), STATUS_INVALID_DEVICE_REQUEST);
+	EXPECT_EQ(reports("InvalidReqAccess"), 3u);
+	WdfRequestSetCompletionRoutine(request, nullptr, nullptr);
+	EXPECT_EQ(reports("InvalidReqAccess"), 4u);
+	WdfObjectDereference(request);
 }
 
 TEST_F(Kmdf, W_088_completed_while_it_is_sent)
@@ -1068,79 +879,6 @@ TEST_F(Kmdf, W_089_sent_and_waited_for_while_it_is_marked)
 	EXPECT_EQ(reports("InvalidReqAccess"), 1u);
 	WdfObjectDereference(request);
 	EXPECT_EQ(call.result(), 4);
-}
-
-// A target that leads to the driver's own queues.
-TEST_F(Kmdf, W_079_the_devices_own_target)
-{
-	Simple d;
-	Queue inner(WdfIoQueueDispatchParallel, false);
-	Sent sent;
-
-	sent.then = [&](WDFREQUEST request) {
-		WdfRequestCompleteWithInformation(request, sent.status, sent.information);
-	};
-	d.driver.queues = {&d.queue, &inner};
-	d.driver.in_add = [&](WDFDEVICE device) {
-		return WdfDeviceConfigureRequestDispatching(device, inner.handle, WdfRequestTypeDeviceControlInternal);
-	};
-	inner.on_io = nullptr;
-	d.start();
-	WDFIOTARGET target = WdfDeviceGetIoTarget(d.driver.device);
-	EXPECT_EQ(WdfDeviceGetIoTarget(d.driver.device), target);
-	EXPECT_EQ(WdfIoTargetGetDevice(target), d.driver.device);
-	Call call = Call::control(*d.file, kBuffered, "in", 8);
-	WDFREQUEST request = d.take();
-	WDFMEMORY memory;
-
-	EXPECT_EQ(WdfRequestRetrieveOutputMemory(request, &memory), STATUS_SUCCESS);
-	EXPECT_EQ(
-		WdfIoTargetFormatRequestForInternalIoctl(target, request, kBuffered, memory, nullptr, memory, nullptr),
-		STATUS_SUCCESS);
-	WdfRequestSetCompletionRoutine(request, completion, &sent);
-	EXPECT_TRUE(WdfRequestSend(request, target, nullptr));
-	answer(inner.take(), "inner");
-	EXPECT_EQ(call.outcome().status, STATUS_SUCCESS);
-	EXPECT_EQ(call.outcome().data, "inner###");
-	WdfObjectDelete(target);
-	EXPECT_EQ(reports("ObjectMisuse"), 1u);
-}
-
-TEST_F(Kmdf, W_079_targets_that_cannot_be_opened)
-{
-	Pair p;
-
-	p.start();
-	EXPECT_EQ(p.open(), STATUS_INVALID_DEVICE_STATE);
-	WdfIoTargetClose(p.target);
-	EXPECT_EQ(p.open(u"\\DosDevices\\nobody"), STATUS_OBJECT_NAME_NOT_FOUND);
-	EXPECT_EQ(WdfIoTargetStart(p.target), STATUS_INVALID_DEVICE_STATE);
-	EXPECT_EQ(p.open(), STATUS_SUCCESS);
-	// The driver below stays as long as somebody may send to it.
-	EXPECT_EQ(fake::delete_module(p.lower.module, false, [] { fake::bug("rmmod of a target's driver"); }),
-		  -SHIM_EAGAIN);
-}
-
-// Its device goes while a request is below.
-TEST_F(Kmdf, W_087_the_device_below_is_removed)
-{
-	Pair p;
-
-	p.start();
-	Own marked(p);
-	Own later(p);
-
-	marked.format_read();
-	EXPECT_TRUE(marked.send());
-	EXPECT_EQ(p.below.mark(p.below.take()), STATUS_SUCCESS);
-	EXPECT_EQ(kmdf_power_c("lower0", "remove"), 0);
-	marked.wait();
-	EXPECT_EQ(marked.sent.status, STATUS_CANCELLED);
-	later.format_read();
-	if (later.send()) {
-		later.wait();
-		EXPECT_FALSE(NT_SUCCESS(later.sent.status));
-	}
 }
 
 } // namespace

@@ -169,7 +169,8 @@ NTSTATUS WdfIoTargetSendIoctlSynchronously(WDFIOTARGET IoTarget, WDFREQUEST Requ
 
 /*
  * Says what Request is when it is sent to IoTarget. The memory objects are referenced until it has come back and is
- * reused, formatted anew or deleted. STATUS_INVALID_DEVICE_REQUEST: it is sent at the time;
+ * reused, formatted anew or deleted. STATUS_INVALID_DEVICE_REQUEST, with a report: it is sent at the time, or the driver
+ * does not have it;
  * STATUS_INVALID_BUFFER_SIZE: an offset outside the memory; STATUS_INVALID_PARAMETER: a handle of something else;
  * STATUS_INSUFFICIENT_RESOURCES.
  * At most DISPATCH_LEVEL.

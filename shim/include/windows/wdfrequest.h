@@ -200,15 +200,19 @@ NTSTATUS WdfRequestCreateFromIrp(PWDF_OBJECT_ATTRIBUTES RequestAttributes, PIRP 
 
 /*
  * Makes a request as new, to be sent again, with Status as its status: no format, no completion routine, and what
- * WdfRequestCancelSentRequest() has done is taken back; a client's cancel, or a purge, is not. It must not be sent at
- * the time. STATUS_WDF_REQUEST_INVALID_STATE: a new IRP for a client's request.
+ * WdfRequestCancelSentRequest() has done is taken back; a client's cancel, or a purge, is not.
+ * STATUS_INVALID_DEVICE_REQUEST, with a report: it is sent at the time, or the driver does not have it.
+ * STATUS_WDF_REQUEST_INVALID_STATE: a new IRP for a client's request.
  */
 NTSTATUS WdfRequestReuse(WDFREQUEST Request, PWDF_REQUEST_REUSE_PARAMS ReuseParams);
 
 /* Request can be sent to that target. STATUS_REQUEST_NOT_ACCEPTED: it cannot. */
 NTSTATUS WdfRequestChangeTarget(WDFREQUEST Request, WDFIOTARGET IoTarget);
 
-/* To send a client's request on as it came; a send-and-forget does so by itself. */
+/*
+ * To send a client's request on as it came; a send-and-forget does so by itself. Reported and ignored: it is sent at the
+ * time, or the driver does not have it.
+ */
 VOID WdfRequestFormatRequestUsingCurrentType(WDFREQUEST Request);
 
 /* Reported and ignored: there are no IRPs. */
@@ -216,7 +220,8 @@ VOID WdfRequestWdmFormatUsingStackLocation(WDFREQUEST Request, PIO_STACK_LOCATIO
 
 /*
  * TRUE if it was sent, or waits in a stopped target; the completion routine runs or has run. A synchronous send
- * (PASSIVE_LEVEL) has come back, without a routine; a send-and-forget is gone, and the driver never hears of it.
+ * (PASSIVE_LEVEL) has come back, without a routine; a send-and-forget is gone: its queue does not count it any more, and
+ * the driver never hears of it.
  * FALSE if it was not; the driver still owns it, no routine runs, and WdfRequestGetStatus() tells why:
  * STATUS_INVALID_PARAMETER: bad options; STATUS_INVALID_DEVICE_REQUEST: a client's request without a completion
  * routine, not fit to forget (the driver's own, or formatted for a target), or marked cancelable, which is reported:
@@ -267,7 +272,10 @@ BOOLEAN WdfRequestCancelSentRequest(WDFREQUEST Request);
 /* TRUE if the client is a 32-bit program. PASSIVE_LEVEL or APC_LEVEL. */
 BOOLEAN WdfRequestIsFrom32BitProcess(WDFREQUEST Request);
 
-/* For the next send only: both are forgotten when the routine is called. NULL: none. */
+/*
+ * For the next send only: both are forgotten when the routine is called. NULL: none. Reported and ignored: it is sent at
+ * the time, or the driver does not have it.
+ */
 VOID WdfRequestSetCompletionRoutine(WDFREQUEST Request, PFN_WDF_REQUEST_COMPLETION_ROUTINE CompletionRoutine,
 				    WDFCONTEXT CompletionContext);
 
