@@ -65,7 +65,20 @@ class Timer final : public Object {
 	lock_class_key work_key_; // whoever waits in one's function for another waits for another class
 	kextbridge::Racy<task_struct *> running_;
 
-	static void work_function(void *timer) { static_cast<Timer *>(timer)->call(); }
+	static void work_function(void *pointer)
+	{
+		Timer &timer = *static_cast<Timer *>(pointer);
+
+		if (!timer.over())
+			timer.call();
+	}
+
+	bool over()
+	{
+		SpinGuard hold(guard);
+
+		return dead;
+	}
 
 	// Not due any more, however often it is started.
 	void hold_off()
@@ -98,6 +111,7 @@ class Timer final : public Object {
 	SpinLock guard;
 	bool armed KEXTBRIDGE_GUARDED_BY(guard) = false; // or, periodic, goes on
 	u32 stops KEXTBRIDGE_GUARDED_BY(guard) = 0;      // those that wait, and its end: meanwhile it is not due
+	bool dead KEXTBRIDGE_GUARDED_BY(guard) = false;  // its function does not begin any more
 
 	static Timer *from(timer_list *timer) { return kextbridge::container_of<&Timer::timer_>(timer); }
 	bool runs_here() const override { return running_.load() == shim_current(); }
@@ -143,10 +157,16 @@ class Timer final : public Object {
 		return was;
 	}
 
-	void condemn() override { hold_off(); }
-	void dispose() override
+	void condemn() override
 	{
 		hold_off();
+		SpinGuard hold(guard);
+
+		dead = true;
+	}
+	void dispose() override
+	{
+		condemn();
 		shim_del_timer_sync(&timer_);
 		if (passive)
 			work_.cancel();
@@ -187,7 +207,20 @@ class WorkItem final : public Object {
 	lock_class_key work_key_;
 	kextbridge::Racy<task_struct *> running_;
 
-	static void work_function(void *item) { static_cast<WorkItem *>(item)->call(); }
+	static void work_function(void *pointer)
+	{
+		WorkItem &item = *static_cast<WorkItem *>(pointer);
+
+		if (!item.over())
+			item.call();
+	}
+
+	bool over()
+	{
+		SpinGuard hold(guard);
+
+		return dead;
+	}
 
       public:
 	static constexpr Type kType = Type::WorkItem;

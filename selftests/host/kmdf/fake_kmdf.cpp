@@ -592,6 +592,13 @@ void be_io_worker(bool is)
 	io_worker = is;
 }
 
+bool timers_are_quiet()
+{
+	std::lock_guard lock(wheel().mutex);
+
+	return wheel().pending.empty() && wheel().running.empty();
+}
+
 size_t timer_waiters()
 {
 	std::lock_guard lock(wheel().mutex);

@@ -46,6 +46,7 @@ bool io_cancel(kiocb &iocb);
 int tid();                 // of this thread
 void be_io_worker(bool);   // this thread is one of io_uring's
 size_t kernel_timers();    // that are pending
+bool timers_are_quiet();   // none is pending, and none fires
 size_t timer_waiters();    // threads in del_timer_sync()
 void let_softirq_in(bool); // also on the threads that unlock
 

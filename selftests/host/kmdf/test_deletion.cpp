@@ -42,6 +42,7 @@ using Order = std::vector<std::string>;
 struct Probe {
 	const char *name;
 	std::function<void(WDFOBJECT)> then;
+	std::function<void()> at_cleanup;
 	std::atomic<u32> runs{0};
 	std::atomic<bool> inside{false};
 	std::atomic<bool> hold{false};
@@ -67,7 +68,11 @@ WDF_DECLARE_CONTEXT_TYPE_WITH_NAME(Room, room)
 
 void cleaned(WDFOBJECT object)
 {
-	note(room(object)->probe->name);
+	Probe &probe = *room(object)->probe;
+
+	if (probe.at_cleanup)
+		probe.at_cleanup();
+	note(probe.name);
 }
 
 void init(WDF_OBJECT_ATTRIBUTES *attributes, WDFOBJECT parent)
@@ -177,6 +182,51 @@ TEST_F(Kmdf, W_098_a_passive_timer_deletes_itself)
 	fake::settle();
 	EXPECT_EQ(noted(), (Order{"function", "timer"}));
 	EXPECT_EQ(fake::kernel_timers(), 0u);
+}
+
+// Due once more when its own function deletes it: it does not begin, however late a worker comes to end it.
+void deletes_itself_while_it_is_due(WDFOBJECT self, Probe &probe, const std::function<void()> &make_due)
+{
+	Probe child("child");
+
+	probe.then = [&](WDFOBJECT object) {
+		make_due();
+		WdfObjectDelete(object);
+	};
+	child.at_cleanup = [&] {
+		until([&] { return probe.runs == 1; }, "its function has returned");
+		a_while();
+	};
+	make_object(child, self);
+	make_due();
+	until([&] { return is_noted(probe.name); }, "it is deleted");
+	fake::settle();
+	EXPECT_EQ(noted(), (Order{"function", "child", probe.name}));
+}
+
+TEST_F(Kmdf, W_098_a_passive_timer_deletes_itself_while_it_is_due)
+{
+	Simple d;
+	Probe probe("timer");
+
+	d.start();
+	WDFTIMER timer = make_passive_timer(probe, d.driver.device);
+
+	deletes_itself_while_it_is_due(timer, probe, [&] {
+		WdfTimerStart(timer, 0);
+		until([] { return fake::timers_are_quiet(); }, "it is due");
+	});
+}
+
+TEST_F(Kmdf, W_098_a_work_item_deletes_itself_while_it_is_due)
+{
+	Simple d;
+	Probe probe("item");
+
+	d.start();
+	WDFWORKITEM item = make_item(probe, d.driver.device);
+
+	deletes_itself_while_it_is_due(item, probe, [&] { WdfWorkItemEnqueue(item); });
 }
 
 TEST_F(Kmdf, W_098_a_periodic_timer_deletes_itself)
