@@ -394,7 +394,8 @@ void Device::submit(Request &request)
 		PresentationGuard presentation(file_lock());
 
 		init.file.EvtDeviceFileCreate(handle_of(*this), static_cast<WDFREQUEST>(request.handle()),
-					      static_cast<WDFFILEOBJECT>(request.file->handle()));
+					      request.file ? static_cast<WDFFILEOBJECT>(request.file->handle()) :
+							     nullptr);
 		return;
 	}
 	if (init.in_caller_context) {

@@ -101,7 +101,7 @@ bool Queue::drained_locked() const
 
 bool Queue::may_present_locked() const
 {
-	if (!dispatches || power != Power::On || queued_count == 0)
+	if (deleting || !dispatches || power != Power::On || queued_count == 0)
 		return false;
 	switch (config.DispatchType) {
 	case WdfIoQueueDispatchSequential:
@@ -157,10 +157,15 @@ bool Queue::cancel_due_locked() const
 	return power != Power::Notifying && (!cancelled.empty() || !canceled_on_queue.empty());
 }
 
+bool Queue::ready_due_locked() const
+{
+	return ready_due && !deleting;
+}
+
 bool Queue::something_due_locked() const
 {
-	return cancel_due_locked() || ready_due || may_present_locked() || (stopped.function && !owned_count) ||
-	       (purged.function && drained_locked());
+	return cancel_due_locked() || ready_due_locked() || may_present_locked() ||
+	       (stopped.function && !owned_count) || (purged.function && drained_locked());
 }
 
 void Queue::dispatch(Enter enter_as)
@@ -236,7 +241,7 @@ bool Queue::take_due_locked(Due &due)
 	}
 	if (take_end_locked(purged, drained_locked(), due))
 		return true;
-	if (ready_due) {
+	if (ready_due_locked()) {
 		ready_due = false;
 		due = {.call = Call::QueueState, .function = ready, .context = ready_context};
 		return true;
@@ -270,6 +275,7 @@ bool Queue::turn(u32 turns)
 		if (due.call == Call::Io && side_by_side()) {
 			inside++;
 			get(); // OWNERSHIP: the work's
+			due.request->handler_queue = this;
 			// OWNERSHIP: the work's, too: as long as it runs, nobody else gets its address.
 			due.request->get();
 			due.request->handler_work.queue(core.dispatcher);
@@ -321,7 +327,7 @@ void Queue::handler_function(void *r)
 	{
 		SpinGuard guard(core.lock);
 
-		queue = Ref<Queue>::adopt(request.queue);
+		queue = Ref<Queue>::adopt(request.handler_queue);
 		push_frame_locked(frame, Call::Io, queue.get(), &request);
 	}
 	queue->deliver({.call = Call::Io, .request = &request});

@@ -134,6 +134,7 @@ class Queue final : public Object {
 	bool resume_one() KEXTBRIDGE_EXCLUDES(core_lock());
 	void defer_locked() KEXTBRIDGE_REQUIRES(core_lock());
 	bool cancel_due_locked() const KEXTBRIDGE_REQUIRES(core_lock());
+	bool ready_due_locked() const KEXTBRIDGE_REQUIRES(core_lock());
 	bool something_due_locked() const KEXTBRIDGE_REQUIRES(core_lock());
 	bool all_kept_locked() const KEXTBRIDGE_REQUIRES(core_lock());
 	void report_keeper(const char *what, u32 waited_ms) KEXTBRIDGE_EXCLUDES(core_lock());

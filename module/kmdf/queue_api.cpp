@@ -540,6 +540,8 @@ extern "C" NTSTATUS WdfRequestRequeue(WDFREQUEST Request)
 
 		to = Ref<Queue>::retain(request->queue);
 	}
+	if (!to)
+		report_unmovable(*request, "WdfRequestRequeue", __builtin_return_address(0));
 	if (!to || to->config.DispatchType != WdfIoQueueDispatchManual)
 		return STATUS_INVALID_DEVICE_REQUEST;
 	return pass(*request, *to, true, "WdfRequestRequeue", __builtin_return_address(0));

@@ -245,9 +245,9 @@ static NTSTATUS mark(WDFREQUEST handle, PFN_WDF_REQUEST_CANCEL on_cancel, bool e
 	{
 		SpinGuard guard(core.lock);
 
-		if (!request->queue)
-			return STATUS_INVALID_DEVICE_REQUEST;
 		sent = request->sent_locked();
+		if (!request->queue && !sent && request->driver_has_locked())
+			return STATUS_INVALID_DEVICE_REQUEST;
 		// A purge takes what is marked while it runs.
 		if (!sent && request->state.is(State::Owned) && request->queue->purging)
 			request->note_cancel_locked();

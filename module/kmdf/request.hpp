@@ -99,6 +99,8 @@ class Request final : public Object {
 
 	WaitQueue done; // woken when it is finished
 	Work handler_work;
+	// Which presents it so. OWNERSHIP: holds a reference until the work begins.
+	Queue *handler_queue KEXTBRIDGE_GUARDED_BY(core_lock()) = nullptr;
 
 	// The driver's own: who owns it writes it.
 	NTSTATUS result = 0;

@@ -109,7 +109,9 @@ NTSTATUS send(WDFREQUEST handle, WDFIOTARGET target_handle, const WDF_REQUEST_SE
 	sending.waited_for = sync;
 	status = start_sending(sending, *target, timeout);
 	if (!NT_SUCCESS(status)) {
-		request->result = status;
+		// Since it was looked at, perhaps.
+		if (!report_unfit(*request, caller))
+			request->result = status;
 		return status;
 	}
 	if (sync)

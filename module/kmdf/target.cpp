@@ -314,6 +314,9 @@ NTSTATUS start_sending(Sending &sending, Target &target, u64 timeout_ns)
 
 		if (request.canceled)
 			return STATUS_CANCELLED;
+		// Another thread of its driver has done something else with it.
+		if (request.incoming && !request.state.is(State::Owned))
+			return STATUS_INVALID_DEVICE_REQUEST;
 		// Closed meanwhile, and perhaps opened anew: of the device that was there nobody holds the module any more.
 		if (state == WdfIoTargetClosed || target.to.get() != to.get())
 			return STATUS_INVALID_DEVICE_STATE;

@@ -50,7 +50,7 @@ static NTSTATUS open_target(Target &target, const WDF_IO_TARGET_OPEN_PARAMS &par
 	{
 		SpinGuard guard(core.lock);
 
-		gone = !to->working_locked();
+		gone = !to->working_locked() || target.deleting;
 		open = target.to.get();
 		if (!open && !gone) {
 			target.to = Ref<Device>::retain(to.get());

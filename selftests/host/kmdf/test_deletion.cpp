@@ -588,19 +588,34 @@ TEST_F(Kmdf, W_098_the_module_stays_for_a_device_that_it_has_deleted)
 TEST_F(Kmdf, W_098_a_queue_deleted_by_its_own_handler)
 {
 	Simple d;
-	Queue reads(WdfIoQueueDispatchParallel, false);
+	Queue reads(WdfIoQueueDispatchSequential, false);
 
 	reads.attributes.ExecutionLevel = WdfExecutionLevelPassive;
 	d.driver.queues = {&d.queue, &reads};
 	d.driver.in_add = [&](WDFDEVICE device) {
 		return WdfDeviceConfigureRequestDispatching(device, reads.handle, WdfRequestTypeRead);
 	};
+	// It presents nothing any more.
 	reads.on_io = [&](WDFREQUEST request) {
+		until([&] { return reads.queued() == 1; }, "there is a second one");
 		WdfObjectDelete(reads.handle);
 		complete(request, 1);
 	};
 	d.start();
-	EXPECT_EQ(d.file->read(8), 1);
+	Probe child("child");
+	std::atomic<bool> over{false};
+
+	// A worker that comes late.
+	child.at_cleanup = [&] {
+		until([&] { return over.load(); }, "the handler's request is completed");
+		a_while();
+	};
+	make_object(child, reads.handle);
+	Readers readers(*d.file, 2);
+
+	EXPECT_EQ(readers[0].wait(), 1);
+	over = true;
+	EXPECT_EQ(readers[1].wait(), -SHIM_ECANCELED);
 	until([] { return list().queues.size() == 1; }, "the queue is gone");
 	Call call = Call::read(*d.file, 8);
 	complete(d.take(), 2);

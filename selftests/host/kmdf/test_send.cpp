@@ -236,6 +236,10 @@ TEST_F(Kmdf, W_081_what_is_forgotten_makes_room)
 
 	EXPECT_TRUE(p.forget(first));
 	EXPECT_EQ(WdfRequestGetIoQueue(first), nullptr);
+	WdfRequestMarkCancelable(first, evt_cancel);
+	EXPECT_EQ(reports("ReqMarkCancelableSend"), 1u);
+	EXPECT_EQ(WdfRequestRequeue(first), STATUS_INVALID_DEVICE_REQUEST);
+	EXPECT_EQ(reports("InvalidReqAccess"), 1u);
 	complete(p.queue.take(), 1);
 	EXPECT_EQ(readers[1].wait(), 1);
 	WdfIoQueuePurgeSynchronously(p.queue.handle);
@@ -293,6 +297,80 @@ TEST_F(Kmdf, W_087_removed_while_what_is_forgotten_is_below)
 	EXPECT_FALSE(client.finished());
 	WdfIoTargetClose(p.target);
 	EXPECT_EQ(client.wait(), -SHIM_ECANCELED);
+}
+
+// EvtDeviceFileCreate of a filter: below there is no file.
+TEST_F(Kmdf, W_081_an_open_that_is_forgotten)
+{
+	Pair p;
+	std::atomic<u32> below{0};
+
+	p.upper.on_create = [&](WDFREQUEST request, WDFFILEOBJECT) { EXPECT_TRUE(p.forget(request)); };
+	p.lower.on_create = [&](WDFREQUEST request, WDFFILEOBJECT file) {
+		EXPECT_EQ(file, nullptr);
+		below++;
+		complete(request);
+	};
+	p.start();
+	EXPECT_TRUE(p.file->is_open());
+	EXPECT_EQ(below, 1u);
+}
+
+// Its driver's other thread does something else with it, at each unlock of the send: one of them is refused.
+TEST_F(Kmdf, W_089_sent_while_another_thread_has_it)
+{
+	enum { Mark, Complete, Forward, Forget, Last };
+	Pair p;
+	Queue parked(WdfIoQueueDispatchManual, false);
+	u32 sends = 0;
+	u32 refused = 0;
+
+	p.upper.queues = {&p.queue, &parked};
+	p.start();
+	for (int what = 0; what < Last; what++) {
+		for (int at = 0; at < 40; at++) {
+			Readers readers(*p.file, 1);
+			WDFREQUEST request = p.queue.take();
+			bool other = false;
+
+			fake::at_next(
+				fake::Moment::Unlock,
+				[&, what] {
+					if (what == Mark)
+						other = NT_SUCCESS(p.queue.mark(request));
+					else if (what == Complete)
+						WdfRequestComplete(request, STATUS_UNSUCCESSFUL);
+					else if (what == Forward)
+						other = NT_SUCCESS(WdfRequestForwardToIoQueue(request, parked.handle));
+					else
+						other = p.forget(request);
+				},
+				at);
+			bool sent = p.forget(request);
+
+			fake::at_next(fake::Moment::Unlock, nullptr);
+			EXPECT_FALSE(sent && other) << what << " at " << at;
+			(sent ? sends : refused)++;
+			if (sent || (other && what == Forget)) {
+				answer(p.below.take(), "x");
+				EXPECT_EQ(readers[0].wait(), 1);
+				continue;
+			}
+			if (what == Mark) {
+				EXPECT_EQ(WdfRequestUnmarkCancelable(request), STATUS_SUCCESS);
+				complete(request);
+			} else if (what == Forward) {
+				complete(parked.retrieve());
+			}
+			readers[0].wait();
+		}
+		EXPECT_EQ(p.queue.owned() + parked.owned(), 0u);
+	}
+	EXPECT_GE(sends, 4u);
+	EXPECT_GE(refused, 4u);
+	for (const char *rule :
+	     {"AlreadySent", "InvalidReqAccess", "ReqMarkCancelableSend", "DoubleCompletion", "InvalidHandle"})
+		expect_any(rule);
 }
 
 TEST_F(Kmdf, W_070_forgotten_in_EvtIoStop)

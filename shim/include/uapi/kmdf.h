@@ -156,7 +156,8 @@ struct kmdf_request {
 
 /*
  * KMDF_IOC_LIST: all of it as of one moment. Requests that are in no queue are counted at their device only: an open that
- * its driver has not answered, one in EvtIoInCallerContext. ENOBUFS: it does not fit, `used` is the size that it needs now;
+ * its driver has not answered, one in EvtIoInCallerContext, one that its driver has sent on and forgotten: the one below
+ * is listed there. ENOBUFS: it does not fit, `used` is the size that it needs now;
  * there is no list of more than 4 MiB.
  */
 struct kmdf_list {
