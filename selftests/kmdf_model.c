@@ -58,6 +58,22 @@ static bool gone(struct km_client *client, struct model *model, int which, int32
 	return km_end(client) == status;
 }
 
+/* What its queue counts as the driver's may not have got to the handler, which puts it into its slot. */
+static int32_t complete(struct km *km, int which)
+{
+	struct kmtest_op op = OP(COMPLETE, .slot = MODEL_FIRST + which);
+	int32_t status;
+
+	for (uint64_t until = kb_now_ns() + 2000000000ull;;) {
+		struct kmtest_op one = op;
+
+		status = km_op(km, &one);
+		if (status != KMTEST_NO_SLOT || kb_now_ns() > until)
+			return status;
+		sched_yield();
+	}
+}
+
 static void run_model(struct __test_metadata *_metadata, FIXTURE_DATA(driver) * self, unsigned int type,
 		      unsigned int limit)
 {
@@ -90,7 +106,7 @@ static void run_model(struct __test_metadata *_metadata, FIXTURE_DATA(driver) * 
 		case 4 ... 5: /* the driver completes one */
 			if (!model.order[which] || !model.owned[which])
 				break;
-			DO(COMPLETE, MODEL_FIRST + which);
+			ASSERT_EQ(STATUS_SUCCESS, complete(&self->km, which)) TH_LOG("step %u", step);
 			ASSERT_TRUE(gone(&clients[which], &model, which, STATUS_SUCCESS));
 			settle(&model);
 			break;
@@ -170,10 +186,11 @@ static void run_model(struct __test_metadata *_metadata, FIXTURE_DATA(driver) * 
 
 		if (!model.order[i])
 			continue;
-		if (owned)
-			DO(COMPLETE, MODEL_FIRST + i);
-		else
+		if (owned) {
+			ASSERT_EQ(STATUS_SUCCESS, complete(&self->km, i));
+		} else {
 			CANCEL(MODEL_FIRST + i);
+		}
 		ASSERT_TRUE(gone(&clients[i], &model, i, owned ? STATUS_SUCCESS : STATUS_CANCELLED));
 	}
 	TH_LOG("%u steps", steps);
