@@ -413,6 +413,27 @@ TEST_F(Kmdf, W_070_what_is_sent_is_not_given_back)
 	EXPECT_EQ(p.queue.arrived.total(), 1u);
 }
 
+// Acknowledged first, and then sent all the same.
+TEST_F(Kmdf, W_070_sent_after_it_was_given_back)
+{
+	Pair p;
+
+	p.queue.on_stop = [&](WDFREQUEST request, ULONG) {
+		WdfRequestStopAcknowledge(request, TRUE);
+		EXPECT_TRUE(p.forget(request));
+	};
+	p.start();
+	Readers readers(*p.file, 1);
+
+	p.queue.take();
+	EXPECT_EQ(kmdf_power_c("upper0", "suspend"), 0);
+	EXPECT_EQ(p.queue.queued(), 0u);
+	EXPECT_EQ(kmdf_power_c("upper0", "resume"), 0);
+	answer(p.below.take(), "on");
+	EXPECT_EQ(readers[0].wait(), 2);
+	EXPECT_EQ(p.queue.arrived.total(), 1u);
+}
+
 // EvtIoInCallerContext: what it has sent it does not have any more.
 TEST_F(Kmdf, W_081_what_is_forgotten_is_not_enqueued)
 {
